@@ -43,6 +43,8 @@ struct tg_str {
 };
 
 #define TG_STR(literal) ((struct tg_str){(literal), sizeof(literal) - 1})
+/* The same for static initialisers, where a compound literal is no constant. */
+#define TG_STR_INIT(literal) {(literal), sizeof(literal) - 1}
 #define TG_STR_FMT "%.*s"
 #define TG_STR_ARG(s) (int)(s).len, (s).ptr
 

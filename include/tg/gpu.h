@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The executor: one device, fed from lanes. Takes rows by priority and deadline, forms batches, keeps the
+ * device's streams busy, completes rows.
+ *
+ * The same loop runs as a thread of its own, or as a turn of the worker that feeds it (one or two cores).
+ */
+#ifndef TG_GPU_H
+#define TG_GPU_H
+
+#include "tg/doorbell.h"
+#include "tg/runner.h"
+
+enum tg_priority { TG_REALTIME, TG_INTERACTIVE, TG_BATCH, TG_BEST_EFFORT, TG_PRIORITIES };
+
+/* A runner instance as configured. Shared by all executors; outlives them. */
+struct tg_instance {
+    const struct tg_runner *runner;
+    void *self;
+    char name[64];   /* [runner.NAME] */
+    char intent[128];
+    struct tg_shape shape;
+    uint32_t max_batch;    /* <= shape.max_batch */
+    uint32_t max_delay_us; /* longest wait for company, 0: none */
+    uint32_t streams;      /* batches in flight at once on one device */
+};
+
+struct tg_executor;
+
+struct tg_executor_options {
+    const struct tg_host *host;
+    const char *backend;      /* "cpu", "null", "fault" */
+    const char *backend_spec; /* or NULL */
+    uint32_t threads;         /* cpu: compute threads, 0: compute in the executor's own turn */
+    struct tg_instance *const *instances;
+    uint32_t instance_count;
+    /* lanes[i]->bit is i % TG_DOORBELL_LANES of its worker; lanes of worker w are those with ->worker == w */
+    struct tg_lane *const *lanes;
+    uint32_t lane_count;
+    uint32_t worker_count;
+    struct tg_doorbell *doorbell;          /* this executor's: one line per worker */
+    struct tg_doorbell *const *workers;    /* by worker: where completions are rung */
+    uint32_t line;                         /* this executor's line on the workers' doorbells */
+    uint32_t spin_us;                      /* thread host: spin that long before sleeping */
+    int cpu;                               /* thread host: pin to this cpu, -1: leave */
+};
+
+/* Counters; written by the executor, readable by anyone (relaxed). Latencies are histograms of the worker's. */
+struct tg_executor_stats {
+    uint64_t batches, rows, rows_expired, rows_failed;
+    uint64_t batch_rows_max; /* largest batch so far */
+    uint64_t sleeps;
+    uint32_t inflight; /* batches on the device now */
+};
+
+/** Opens the device and loads every instance. Returns 0 or negative errno with one line in @why. */
+int tg_executor_create(const struct tg_executor_options *options, struct tg_executor **ex, struct tg_error *why);
+/** Rows still in lanes stay there. NULL is fine. */
+void tg_executor_destroy(struct tg_executor *ex);
+
+/**
+ * One round: finish batches, form and submit new ones.
+ * @wake_ns  lowered to the instant at which the next round makes sense without news (delays, simulated time)
+ * Returns true if anything moved. Thread: the executor's host.
+ */
+bool tg_executor_turn(struct tg_executor *ex, uint64_t now_ns, uint64_t *wake_ns);
+
+/** True if batches are on the device whose end will not ring (the host must keep calling turn). */
+bool tg_executor_busy(const struct tg_executor *ex);
+
+/** Thread host: start and stop (idempotent; finishes what is on the device first). */
+int tg_executor_start(struct tg_executor *ex);
+void tg_executor_stop(struct tg_executor *ex);
+
+void tg_executor_stats(const struct tg_executor *ex, struct tg_executor_stats *stats);
+/** "cpu: 2 threads", for log and health. */
+const char *tg_executor_device(const struct tg_executor *ex);
+
+#endif
