@@ -38,7 +38,9 @@ struct tg_executor_options {
     struct tg_lane *const *lanes;
     uint32_t lane_count;
     uint32_t worker_count;
+    bool threaded;                         /* runs on a thread of its own (start), else as turns of a worker */
     struct tg_doorbell *doorbell;          /* this executor's: one line per worker */
+    struct tg_doorbell *device_doorbell;   /* turns: whom device threads wake, the worker that turns; or NULL */
     struct tg_doorbell *const *workers;    /* by worker: where completions are rung */
     uint32_t line;                         /* this executor's line on the workers' doorbells */
     uint32_t spin_us;                      /* thread host: spin that long before sleeping */
@@ -47,7 +49,7 @@ struct tg_executor_options {
 
 /* Counters; written by the executor, readable by anyone (relaxed). Latencies are histograms of the worker's. */
 struct tg_executor_stats {
-    uint64_t batches, rows, rows_expired, rows_failed;
+    uint64_t batches, rows, rows_expired, rows_failed, faults;
     uint64_t batch_rows_max; /* largest batch so far */
     uint64_t sleeps;
     uint32_t inflight; /* batches on the device now */
@@ -73,7 +75,12 @@ int tg_executor_start(struct tg_executor *ex);
 void tg_executor_stop(struct tg_executor *ex);
 
 void tg_executor_stats(const struct tg_executor *ex, struct tg_executor_stats *stats);
-/** "cpu: 2 threads", for log and health. */
-const char *tg_executor_device(const struct tg_executor *ex);
+
+struct tg_executor_info {
+    const char *backend;
+    char device[64];
+    uint32_t threads;
+};
+void tg_executor_describe(const struct tg_executor *ex, struct tg_executor_info *info);
 
 #endif

@@ -56,6 +56,7 @@ struct tg_lane {
     /* line 1: the worker's own */
     alignas(TG_CACHE_SEPARATION) uint32_t claimed;
     uint32_t retired, reaped;
+    uint32_t retired_ahead; /* rows retired out of order, whose space waits for an earlier row */
     /* line 2: worker writes */
     alignas(TG_CACHE_SEPARATION) _Atomic uint32_t published;
     /* line 3: the executor's own */
@@ -132,13 +133,22 @@ static inline uint32_t tg_lane_reap(struct tg_lane *l, uint32_t *cursors, uint32
     return n;
 }
 
-/** The answer is encoded: the row may be used again. Any order; space comes back in order. */
+/**
+ * The answer is encoded: the row may be used again. Any order; space comes back in order.
+ * In the common order this leaves row headers alone: the next one may just be written on the executor's core.
+ */
 static inline void tg_lane_retire(struct tg_lane *l, uint32_t cursor)
 {
-    tg_lane_row(l, cursor)->retired = 1;
-    while (l->retired != l->claimed && tg_lane_row(l, l->retired)->retired) {
+    if (TG_UNLIKELY(cursor != l->retired)) {
+        tg_lane_row(l, cursor)->retired = 1;
+        l->retired_ahead++;
+        return;
+    }
+    l->retired++;
+    while (TG_UNLIKELY(l->retired_ahead > 0) && tg_lane_row(l, l->retired)->retired) {
         tg_lane_row(l, l->retired)->retired = 0;
         l->retired++;
+        l->retired_ahead--;
     }
 }
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The IICP dialect: POST /v1/task and GET /iicp/health between the wire and neutral tasks (IICP 1.9, sections 1
+ * and 2 of the provider node contract; docs/iicp.md says what is served). No I/O, no timers, no HTTP framing.
+ * Thread: the worker that owns the struct.
+ */
+#ifndef TG_IICP_H
+#define TG_IICP_H
+
+#include "gateway/base/random.h"
+#include "gateway/task/rate.h"
+#include "gateway/task/task.h"
+#include "gateway/task/window.h"
+
+/* What this node says about itself. Constant after start. */
+struct iicp_node {
+    char id[129], region[65], model[129];
+    struct tg_instance *const *instances;
+    uint32_t instance_count;
+    const char *device; /* "cpu", for health */
+};
+
+/* Reloadable. */
+struct iicp_settings {
+    uint32_t timeout_ms, timeout_max_ms; /* of tasks */
+    bool allow_tool_execution;
+};
+
+struct iicp {
+    struct tasks *tasks;
+    const struct iicp_node *node;
+    const struct iicp_settings *settings;
+    struct window *nonces;
+    struct window *ids; /* NULL: idempotency is off */
+    struct rate *origins;
+    struct random_state random;
+    struct tg_json_doc doc; /* tape for one request body at a time */
+};
+
+/* The pieces of a request that concern this dialect; len 0: absent. */
+struct iicp_request {
+    struct tg_str content_type, content_encoding, origin, traceparent;
+    struct tg_str body;
+};
+
+/** POST /v1/task. The task is started, waiting or finished on return. */
+void iicp_task(struct iicp *ic, struct task *t, const struct iicp_request *req);
+
+/** A waiting task may try again (its body is in t->body). */
+void iicp_task_resume(struct iicp *ic, struct task *t);
+
+/** GET /iicp/health. */
+void iicp_write_health(const struct iicp *ic, struct tg_json_writer *w);
+
+/* Success or error, by the task's status; also fit for requests that never became tasks. */
+extern const struct task_reply iicp_task_reply;
+
+#endif

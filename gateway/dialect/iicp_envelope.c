@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Taking a task envelope apart. */
+#include "gateway/base/clock.h"
+#include "iicp_envelope.h"
+
+#define MEMBERS_MAX 64 /* of an envelope; more is somebody probing */
+
+#define TIMEOUT_MS_MIN 100
+#define TIMEOUT_MS_MAX 300000
+
+static const struct tg_str field_names[IICP_FIELD_COUNT] = {
+#define FIELD(ident, name) TG_STR_INIT(name),
+#include "iicp_fields.def"
+#undef FIELD
+};
+
+static bool invalid(struct iicp *ic, struct task *t, const char *field, const char *message)
+{
+    tg_error_set(&t->error, field, "%s", message);
+    task_refuse(ic->tasks, t, TG_INVALID);
+    return false;
+}
+
+static bool malformed(struct iicp *ic, struct task *t, uint32_t offset, const char *message)
+{
+    t->has_error_offset = true;
+    t->error_offset = offset;
+    tg_error_set(&t->error, "", "%s", message);
+    task_refuse(ic->tasks, t, TG_BAD_JSON);
+    return false;
+}
+
+/* ---- members ------------------------------------------------------------------------------------------ */
+
+static enum iicp_field field_of(const struct tg_json_doc *doc, const struct tg_json_node *key)
+{
+    for (uint32_t f = 0; f < IICP_FIELD_COUNT; f++) {
+        if (TG_LIKELY(!key->text.aux) ? tg_str_eq(tg_json_string(doc, key), field_names[f])
+                                      : tg_json_string_eq(doc, key, field_names[f]))
+            return (enum iicp_field)f;
+    }
+    return IICP_FIELD_COUNT;
+}
+
+/* Unknown members are ignored, but not twice: two readers of one text must not see different things. */
+static bool seen_before(const struct tg_json_doc *doc, const struct tg_json_node *object,
+                        const struct tg_json_node *key)
+{
+    char name[256];
+    int64_t len = tg_json_unescape(doc, key, name, sizeof(name));
+    if (len < 0)
+        return false; /* too long to be anybody's member name */
+    TG_JSON_FOREACH_MEMBER(other, object)
+    {
+        if (other == key)
+            return false;
+        if (tg_json_string_eq(doc, other, (struct tg_str){name, (size_t)len}))
+            return true;
+    }
+    return false;
+}
+
+static bool collect(struct iicp *ic, struct task *t, struct iicp_envelope *e)
+{
+    const struct tg_json_node *root = ic->doc.nodes;
+    uint32_t found = 0;
+    if (root->type != TG_JSON_OBJECT)
+        return invalid(ic, t, "", "the request body must be a JSON object");
+    if (tg_json_count(root) > MEMBERS_MAX)
+        return invalid(ic, t, "", "the request body has too many members");
+    *e = (struct iicp_envelope){0};
+    TG_JSON_FOREACH_MEMBER(key, root)
+    {
+        enum iicp_field f = field_of(&ic->doc, key);
+        bool twice = f < IICP_FIELD_COUNT ? found >> f & 1 : seen_before(&ic->doc, root, key);
+        if (twice)
+            return malformed(ic, t, key->offset, "duplicate key in the task envelope");
+        if (f == IICP_FIELD_COUNT)
+            continue;
+        found |= 1u << f;
+        if ((key + 1)->type != TG_JSON_NULL)
+            e->fields[f] = key + 1;
+        else if (f == IICP_PAYLOAD)
+            e->fields[f] = key + 1; /* "any JSON": null is a payload */
+    }
+    return true;
+}
+
+bool iicp_envelope_parse(struct iicp *ic, struct task *t, struct tg_str body, struct iicp_envelope *e)
+{
+    struct tg_json_error err;
+    if (tg_json_parse(&ic->doc, body.ptr, body.len, &err) < 0)
+        return malformed(ic, t, err.offset, err.message);
+    return collect(ic, t, e);
+}
+
+/* ---- intent ------------------------------------------------------------------------------------------- */
+
+static bool is_lower(char c)
+{
+    return c >= 'a' && c <= 'z';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* One letter, then letters, digits and @extra. Returns the length, 0 if it does not begin so. */
+static size_t word(struct tg_str s, const char *extra)
+{
+    size_t n = 0;
+    if (s.len == 0 || !is_lower(s.ptr[0]))
+        return 0;
+    while (n < s.len && (is_lower(s.ptr[n]) || is_digit(s.ptr[n]) || (s.ptr[n] && strchr(extra, s.ptr[n]))))
+        n++;
+    return n;
+}
+
+static bool skip(struct tg_str *s, size_t n)
+{
+    if (n == 0 || n > s->len)
+        return false;
+    s->ptr += n;
+    s->len -= n;
+    return true;
+}
+
+static bool skip_text(struct tg_str *s, struct tg_str text)
+{
+    return s->len >= text.len && memcmp(s->ptr, text.ptr, text.len) == 0 && skip(s, text.len);
+}
+
+bool iicp_urn_valid(struct tg_str s)
+{
+    if (!skip_text(&s, TG_STR("urn:iicp:intent:")))
+        return false;
+    bool vendor = skip_text(&s, TG_STR("x."));
+    if (!skip(&s, word(s, vendor ? "-" : "_")) || !skip_text(&s, TG_STR(":")) || !skip(&s, word(s, "_-")) ||
+        !skip_text(&s, TG_STR(":v")))
+        return false;
+    if (s.len == 0 || s.ptr[0] == '0')
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if (!is_digit(s.ptr[i]))
+            return false;
+    return true;
+}
+
+/* Field 3 of the URN, counted from 0, is the domain. */
+static bool is_tool(struct tg_str urn)
+{
+    return skip_text(&urn, TG_STR("urn:iicp:intent:")) && skip_text(&urn, TG_STR("tool:"));
+}
+
+static bool find_instance(struct iicp *ic, struct task *t, struct tg_str urn)
+{
+    for (uint32_t i = 0; i < ic->node->instance_count; i++) {
+        const struct tg_instance *in = ic->node->instances[i];
+        if (strncmp(in->intent, urn.ptr, urn.len) == 0 && in->intent[urn.len] == '\0') {
+            t->instance = in;
+            t->intent_slot = (uint16_t)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool apply_intent(struct iicp *ic, struct task *t, const struct tg_json_node *n)
+{
+    char text[128];
+    if (!n || n->type != TG_JSON_STRING)
+        return invalid(ic, t, "intent", n ? "must be a string" : "is required");
+    int64_t len = tg_json_unescape(&ic->doc, n, text, sizeof(text));
+    struct tg_str urn = {text, len < 0 ? 0 : (size_t)len};
+    if (!iicp_urn_valid(urn)) {
+        task_finish(ic->tasks, t, TG_BAD_URN);
+        return false;
+    }
+    if (is_tool(urn) && !ic->settings->allow_tool_execution) {
+        task_finish(ic->tasks, t, TG_TOOL_DENIED);
+        return false;
+    }
+    if (!find_instance(ic, t, urn)) {
+        task_finish(ic->tasks, t, TG_UNKNOWN_INTENT);
+        return false;
+    }
+    return true;
+}
+
+/* ---- constraints -------------------------------------------------------------------------------------- */
+
+static const struct {
+    struct tg_str name;
+    enum tg_priority priority;
+} classes[] = {
+    {TG_STR_INIT("realtime"), TG_REALTIME},
+    {TG_STR_INIT("interactive"), TG_INTERACTIVE},
+    {TG_STR_INIT("batch"), TG_BATCH},
+};
+
+static bool apply_qos(struct iicp *ic, struct task *t, const struct tg_json_node *constraints)
+{
+    const char *field = "constraints.qos_class";
+    const struct tg_json_node *n = tg_json_get(&ic->doc, constraints, TG_STR("qos_class"));
+    if (!n || n->type == TG_JSON_NULL) {
+        field = "constraints.qos";
+        n = tg_json_get(&ic->doc, constraints, TG_STR("qos"));
+    }
+    if (!n || n->type == TG_JSON_NULL)
+        return true;
+    if (n->type != TG_JSON_STRING)
+        return invalid(ic, t, field, "must be a string");
+    for (size_t i = 0; i < TG_ARRAY_SIZE(classes); i++)
+        if (tg_json_string_eq(&ic->doc, n, classes[i].name))
+            t->priority = classes[i].priority;
+    struct tg_str spelling = tg_json_string(&ic->doc, n);
+    if (spelling.len <= sizeof(t->qos)) {
+        memcpy(t->qos, spelling.ptr, spelling.len);
+        t->qos_len = (uint16_t)spelling.len;
+    }
+    return true;
+}
+
+static bool apply_timeout(struct iicp *ic, struct task *t, const struct tg_json_node *constraints)
+{
+    uint64_t ms = ic->settings->timeout_ms;
+    const struct tg_json_node *n =
+        constraints ? tg_json_get(&ic->doc, constraints, TG_STR("timeout_ms")) : NULL;
+    if (n && n->type != TG_JSON_NULL) {
+        if (!tg_json_is_number(n))
+            return invalid(ic, t, "constraints.timeout_ms", "must be a number");
+        double value = tg_json_number(n);
+        if (!(value >= TIMEOUT_MS_MIN && value <= TIMEOUT_MS_MAX))
+            return invalid(ic, t, "constraints.timeout_ms", "must lie within 100 and 300000");
+        ms = TG_MIN((uint64_t)value, ic->settings->timeout_max_ms);
+    }
+    t->deadline_ns = t->arrival_ns + ms * NS_PER_MS;
+    return true;
+}
+
+static bool apply_constraints(struct iicp *ic, struct task *t, const struct tg_json_node *n)
+{
+    if (n && n->type != TG_JSON_OBJECT)
+        return invalid(ic, t, "constraints", "must be an object");
+    return (!n || apply_qos(ic, t, n)) && apply_timeout(ic, t, n);
+}
+
+/* ---- the rest ----------------------------------------------------------------------------------------- */
+
+static bool apply_id(struct iicp *ic, struct task *t, const struct tg_json_node *n)
+{
+    if (!n || n->type != TG_JSON_STRING)
+        return invalid(ic, t, "task_id", n ? "must be a string" : "is required");
+    struct tg_str id = tg_json_string(&ic->doc, n);
+    if (id.len > sizeof(t->id))
+        return invalid(ic, t, "task_id", "is longer than 256 bytes");
+    memcpy(t->id, id.ptr, id.len);
+    t->id_len = (uint16_t)id.len;
+    t->has_id = true;
+    return true;
+}
+
+/* Confidential tasks: this node has no key yet, and says so by the codes clients expect. */
+static bool apply_confidential(struct iicp *ic, struct task *t, const struct iicp_envelope *e)
+{
+    if (e->fields[IICP_CONF]) {
+        task_finish(ic->tasks, t, TG_CX_NO_KEY);
+        return false;
+    }
+    const struct tg_json_node *n = e->fields[IICP_CX_RESPONSE];
+    if (n && n->type == TG_JSON_STRING && tg_json_string_eq(&ic->doc, n, TG_STR("required"))) {
+        task_finish(ic->tasks, t, TG_CX_PLAIN);
+        return false;
+    }
+    return true;
+}
+
+bool iicp_envelope_apply(struct iicp *ic, struct task *t, const struct iicp_envelope *e)
+{
+    if (!apply_id(ic, t, e->fields[IICP_TASK_ID]) || !apply_intent(ic, t, e->fields[IICP_INTENT]) ||
+        !apply_constraints(ic, t, e->fields[IICP_CONSTRAINTS]) || !apply_confidential(ic, t, e))
+        return false;
+    const struct tg_json_node *nonce = e->fields[IICP_NONCE];
+    if (nonce && (nonce->type != TG_JSON_STRING || nonce->text.len > IICP_NAME_BYTES_MAX))
+        return invalid(ic, t, "nonce", "must be a string of at most 256 bytes");
+    if (!e->fields[IICP_PAYLOAD])
+        return invalid(ic, t, "payload", "is required");
+    return true;
+}

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Putting the gateway together, and taking it apart in reverse order. */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include "gateway/base/clock.h"
+#include "gateway/base/log.h"
+#include "gpu/runner.h"
+#include "gateway.h"
+
+#define WINDOW_BYTES(entries) ((size_t)(entries) * 24 + (1u << 16)) /* more than window_init() will ask for */
+
+/* ---- settings ------------------------------------------------------------------------------------------- */
+
+static struct settings *settings_of(const struct config *c)
+{
+    struct settings *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->http = (struct http_settings){
+        .limits = {c->limits_head_bytes, c->limits_target_bytes, c->limits_headers},
+        .body_bytes_max = c->limits_body_bytes,
+        .pipeline_max = c->limits_pipeline,
+        .requests_max = c->limits_requests_per_connection,
+        .header_ns = c->timeout_header_ms * NS_PER_MS,
+        .body_ns = c->timeout_body_ms * NS_PER_MS,
+        .idle_ns = c->timeout_idle_ms * NS_PER_MS,
+        .write_ns = c->timeout_write_ms * NS_PER_MS,
+    };
+    s->iicp = (struct iicp_settings){c->task_timeout_ms, c->task_timeout_max_ms, c->iicp_allow_tool_execution};
+    s->spin_ns = c->executor_spin_us * NS_PER_US;
+    s->power = c->executor_power;
+    s->metrics_enabled = c->metrics_enabled;
+    return s;
+}
+
+/* Everything a reload can change, made effective. */
+static int settings_publish(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    struct settings *s = settings_of(c);
+    if (!s)
+        return -ENOMEM;
+    s->older = atomic_load_explicit(&g->settings, memory_order_relaxed);
+    atomic_store_explicit(&g->settings, s, memory_order_release); /* G1 pairs with the workers' loads */
+    atomic_store_explicit(&g->admission.max_concurrent, c->admission_max_concurrent, memory_order_relaxed);
+    atomic_store_explicit(&g->admission.wait_ms, c->admission_wait_ms, memory_order_relaxed);
+    atomic_store_explicit(&g->admission.retry_after_s, c->admission_retry_after_s, memory_order_relaxed);
+    atomic_store_explicit(&g->origins.limit, c->iicp_task_rate_limit, memory_order_relaxed);
+    log_configure((enum tg_log_level)c->log_level, (enum log_format)c->log_format);
+    return 0;
+}
+
+static void settings_free(struct settings *s)
+{
+    while (s) {
+        struct settings *older = s->older;
+        free(s);
+        s = older;
+    }
+}
+
+/* ---- runners -------------------------------------------------------------------------------------------- */
+
+static int instance_create(struct gateway *g, const struct config_runner *r, struct tg_problems *problems)
+{
+    struct tg_setting settings[64];
+    char at[64][192], runner_at[192];
+    uint32_t n = 0;
+    const char *path = g->config.path ? g->config.path : "built-in";
+    for (; n < r->option_count && n < TG_ARRAY_SIZE(settings); n++) {
+        const struct config_option *o = &r->options[n];
+        if (o->line > 0)
+            snprintf(at[n], sizeof(at[n]), "%s:%d", path, o->line);
+        else
+            snprintf(at[n], sizeof(at[n]), "%s", o->source == CONFIG_FROM_FLAG ? "command line" : "built-in");
+        settings[n] = (struct tg_setting){.key = o->key, .value = o->value, .at = at[n]};
+    }
+    snprintf(runner_at, sizeof(runner_at), r->line > 0 ? "%s:%d" : "%s", path, r->line);
+    struct tg_instance_options o = {
+        .name = r->name, .at = runner_at, .settings = settings, .setting_count = n};
+    return tg_instance_create(&g->host, &o, &g->instances[g->instance_count], problems);
+}
+
+static bool intent_taken(const struct gateway *g, const struct tg_instance *in)
+{
+    for (uint32_t i = 0; i < g->instance_count; i++)
+        if (strcmp(g->instances[i]->intent, in->intent) == 0)
+            return true;
+    return false;
+}
+
+static int runners_create(struct gateway *g)
+{
+    struct tg_problems *problems = calloc(1, sizeof(*problems));
+    g->instances = calloc(g->config.runner_count + 1, sizeof(*g->instances));
+    int rc = problems && g->instances ? 0 : -ENOMEM;
+    for (size_t i = 0; rc != -ENOMEM && i < g->config.runner_count; i++) {
+        int one = instance_create(g, &g->config.runners[i], problems);
+        if (one == 0 && intent_taken(g, g->instances[g->instance_count])) {
+            struct tg_instance *twin = g->instances[g->instance_count];
+            tg_problem_add(problems, NULL, "runner.%s: another runner serves %s already; set `intent`", twin->name,
+                           twin->intent);
+            tg_instance_destroy(twin);
+            g->instances[g->instance_count] = NULL;
+            one = -EINVAL;
+        } else if (one == 0) {
+            g->instance_count++;
+        }
+        rc = one < 0 ? one : rc;
+    }
+    if (rc == 0 && g->instance_count == 0) {
+        tg_problem_add(problems, NULL, "no [runner.NAME] table: there is nothing to serve");
+        rc = -EINVAL;
+    }
+    if (problems && problems->count > 0)
+        fprintf(stderr, "%s", problems->text);
+    free(problems);
+    return rc;
+}
+
+/* ---- executors ------------------------------------------------------------------------------------------- */
+
+static struct tg_doorbell *new_doorbell(struct gateway *g, uint32_t lines, int event_fd)
+{
+    void *memory = tg_arena_alloc(&g->shared, tg_doorbell_bytes(lines), TG_CACHE_SEPARATION);
+    return memory ? tg_doorbell_init(memory, lines, event_fd) : NULL;
+}
+
+static const char *backend_name(const struct gateway *g)
+{
+    return g->config.executor_device == CONFIG_DEVICE_NULL ? "null" : "cpu";
+}
+
+static uint32_t compute_threads(const struct gateway *g)
+{
+    if (g->inline_executors)
+        return 0;
+    return g->config.executor_cpu_threads ? g->config.executor_cpu_threads
+                                          : TG_MAX((uint32_t)sysconf(_SC_NPROCESSORS_ONLN) / 2, 1u);
+}
+
+static int executor_create(struct gateway *g, uint32_t index)
+{
+    struct tg_doorbell *workers[ADMISSION_WORKERS_MAX];
+    uint32_t first = g->inline_executors ? index : 0;
+    uint32_t per_worker = layout_lanes_per_worker(g);
+    for (uint32_t w = 0; w < g->worker_count; w++)
+        workers[w] = g->workers[w].doorbell;
+    struct tg_doorbell *doorbell = new_doorbell(g, g->worker_count, -1);
+    if (!doorbell)
+        return -ENOMEM;
+    struct tg_error why = {0};
+    struct tg_executor_options o = {
+        .host = &g->host,
+        .backend = backend_name(g),
+        .threads = compute_threads(g),
+        .instances = g->instances,
+        .instance_count = g->instance_count,
+        .lanes = g->lanes + (size_t)first * per_worker,
+        .lane_count = g->inline_executors ? per_worker : g->lane_count,
+        .worker_count = g->worker_count,
+        .threaded = !g->inline_executors,
+        .doorbell = doorbell,
+        .device_doorbell = g->workers[first].doorbell,
+        .workers = workers,
+        .line = 0,
+        .spin_us = g->config.executor_power == CONFIG_POWER_SAVE ? 0 : g->config.executor_spin_us,
+        .cpu = -1,
+    };
+    int rc = tg_executor_create(&o, &g->executors[index], &why);
+    if (rc < 0) {
+        log_error("cannot open device %s: %s", o.backend, why.message[0] ? why.message : strerror(-rc));
+        return rc;
+    }
+    g->executor_count = index + 1;
+    for (uint32_t w = first; w < (g->inline_executors ? first + 1 : g->worker_count); w++) {
+        g->workers[w].tasks.executor = doorbell;
+        g->workers[w].executor = g->inline_executors ? g->executors[index] : NULL;
+    }
+    return 0;
+}
+
+static int executors_create(struct gateway *g)
+{
+    uint32_t wanted = g->executor_count;
+    g->executor_count = 0;
+    g->executors = calloc(wanted, sizeof(struct tg_executor *));
+    int rc = g->executors ? 0 : -ENOMEM;
+    for (uint32_t i = 0; rc == 0 && i < wanted; i++)
+        rc = executor_create(g, i);
+    if (rc < 0)
+        return rc;
+    struct tg_executor_info info;
+    tg_executor_describe(g->executors[0], &info);
+    snprintf(g->device, sizeof(g->device), "%s", info.device);
+    g->node.device = g->device;
+    return 0;
+}
+
+/* ---- workers --------------------------------------------------------------------------------------------- */
+
+static int workers_create(struct gateway *g)
+{
+    g->workers = aligned_alloc(TG_CACHE_SEPARATION, g->worker_count * sizeof(*g->workers));
+    g->metrics = calloc(g->worker_count, sizeof(*g->metrics));
+    if (!g->workers || !g->metrics)
+        return -ENOMEM;
+    memset(g->workers, 0, g->worker_count * sizeof(*g->workers));
+    for (uint32_t i = 0; i < g->worker_count; i++)
+        g->workers[i].wake_fd = -1;
+    g->admission.worker_count = g->worker_count;
+    for (uint32_t i = 0; i < g->worker_count; i++) {
+        struct worker *w = &g->workers[i];
+        int rc = worker_init(w, g, i);
+        if (rc < 0) {
+            log_error("cannot prepare worker %u: %s", i, strerror(-rc));
+            return rc;
+        }
+        w->doorbell = new_doorbell(g, 1, w->wake_fd);
+        if (!w->doorbell)
+            return -ENOMEM;
+        w->tasks.doorbell = w->doorbell;
+        g->admission.workers[i] = w->doorbell;
+        g->metrics[i] = &w->metrics;
+    }
+    return 0;
+}
+
+/* One socket per worker and address. With port 0 the kernel picks one for the first, and the others share it. */
+static int listen_all(struct gateway *g, const char *address)
+{
+    char error[256], bound[96];
+    int rc = listen_check_free(address, error, sizeof(error));
+    snprintf(bound, sizeof(bound), "%s", address);
+    for (uint32_t i = 0; rc == 0 && i < g->worker_count; i++) {
+        struct worker *w = &g->workers[i];
+        int fd = listen_open(bound, (int)g->config.server_backlog, true, error, sizeof(error));
+        if (fd < 0) {
+            rc = fd;
+            break;
+        }
+        w->listeners[w->listener_count++] = fd;
+        if (i == 0)
+            listen_name(fd, bound, sizeof(bound));
+    }
+    if (rc < 0)
+        log_error("%s", error);
+    else
+        log_info("listening on http://%s", bound);
+    return rc;
+}
+
+static int workers_listen(struct gateway *g)
+{
+    for (uint32_t i = 0; i < g->config.server_listen.count; i++) {
+        int rc = listen_all(g, g->config.server_listen.address[i]);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int workers_start(struct gateway *g)
+{
+    for (uint32_t i = 0; i < g->worker_count; i++) {
+        int rc = worker_start(&g->workers[i]);
+        if (rc < 0) {
+            log_error("worker %u: %s", i, g->workers[i].note[0] ? g->workers[i].note : strerror(-rc));
+            return rc;
+        }
+    }
+    if (g->workers[0].note[0])
+        log_warn("%s: serving on %s", g->workers[0].note, g->workers[0].io);
+    return 0;
+}
+
+/* ---- the process ------------------------------------------------------------------------------------------ */
+
+/* A descriptor per connection, and some for ourselves. */
+static void raise_descriptor_limit(uint32_t connections)
+{
+    struct rlimit r;
+    rlim_t wanted = (rlim_t)connections + 256;
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= wanted)
+        return;
+    r.rlim_cur = TG_MIN(wanted, r.rlim_max);
+    if (r.rlim_max < wanted) {
+        struct rlimit more = {wanted, wanted};
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            return;
+        log_warn("only %lu descriptors are allowed, limits.connections = %u cannot be reached",
+                 (unsigned long)r.rlim_max, connections);
+    }
+    setrlimit(RLIMIT_NOFILE, &r);
+}
+
+/* After everything privileged is open. */
+static int drop_privileges(const char *user)
+{
+    if (!user[0])
+        return 0;
+    const struct passwd *p = getpwnam(user);
+    if (!p) {
+        log_error("process.user: there is no user \"%s\"", user);
+        return -ENOENT;
+    }
+    if (initgroups(user, p->pw_gid) < 0 || setgid(p->pw_gid) < 0 || setuid(p->pw_uid) < 0) {
+        int rc = -errno;
+        log_error("process.user: cannot become \"%s\": %s", user, strerror(-rc));
+        return rc;
+    }
+    return 0;
+}
+
+static void describe_node(struct gateway *g)
+{
+    char host[64] = "node";
+    gethostname(host, sizeof(host) - 1);
+    snprintf(g->node.id, sizeof(g->node.id), "%s", g->config.node_id[0] ? g->config.node_id : host);
+    snprintf(g->node.region, sizeof(g->node.region), "%s", g->config.node_region);
+    snprintf(g->node.model, sizeof(g->node.model), "%s", g->config.node_model);
+    g->node.instances = g->instances;
+    g->node.instance_count = g->instance_count;
+}
+
+static int windows_create(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    int rc = tg_arena_init(&g->tables, WINDOW_BYTES(c->iicp_replay_entries) * 2 +
+                           WINDOW_BYTES(c->iicp_idempotency_entries) * 2 + (1u << 20), TG_ARENA_PRIVATE);
+    if (rc == 0)
+        rc = window_init(&g->nonces, &g->tables, c->iicp_replay_entries, c->iicp_replay_window_s);
+    if (rc == 0 && c->iicp_idempotency)
+        rc = window_init(&g->ids, &g->tables, c->iicp_idempotency_entries, c->iicp_replay_window_s);
+    if (rc == 0)
+        rc = rate_init(&g->origins, &g->tables, c->iicp_task_rate_limit);
+    return rc;
+}
+
+static void log_start(const struct gateway *g)
+{
+    log_info("taskgate %s: %u worker%s on %s, executor %s, device %s, %u runner%s", TASKGATE_VERSION, g->worker_count,
+             g->worker_count == 1 ? "" : "s", g->workers[0].io, g->inline_executors ? "inline" : "in its own thread",
+             g->device, g->instance_count, g->instance_count == 1 ? "" : "s");
+}
+
+static int build(struct gateway *g)
+{
+    int rc = settings_publish(g);
+    if (rc == 0)
+        rc = runners_create(g);
+    if (rc < 0)
+        return rc;
+    raise_descriptor_limit(g->config.limits_connections);
+    describe_node(g);
+    layout_choose(g);
+    rc = layout_lanes(g);
+    if (rc == 0)
+        rc = windows_create(g);
+    if (rc == 0)
+        rc = workers_create(g);
+    if (rc == 0)
+        rc = executors_create(g);
+    if (rc == 0)
+        rc = workers_listen(g);
+    if (rc == 0)
+        rc = drop_privileges(g->config.process_user);
+    if (rc == 0)
+        tg_arena_seal(&g->shared);
+    return rc;
+}
+
+static const struct tg_host host = {TG_RUNNER_ABI, sizeof(struct tg_host), log_write, clock_now_ns};
+
+static void take_config(struct gateway *g, struct config *config)
+{
+    *g = (struct gateway){.config = *config, .host = host, .started_ns = clock_now_ns()};
+    *config = (struct config){0};
+}
+
+int gateway_check(struct gateway *g, struct config *config)
+{
+    take_config(g, config);
+    int rc = runners_create(g);
+    gateway_stop(g);
+    return rc;
+}
+
+int gateway_start(struct gateway *g, struct config *config)
+{
+    take_config(g, config);
+    int rc = build(g);
+    for (uint32_t i = 0; rc == 0 && !g->inline_executors && i < g->executor_count; i++)
+        rc = tg_executor_start(g->executors[i]);
+    if (rc == 0)
+        rc = workers_start(g);
+    if (rc < 0) {
+        gateway_stop(g);
+        return rc;
+    }
+    log_start(g);
+    return 0;
+}
+
+static void give_order(struct gateway *g, enum gateway_order order)
+{
+    atomic_store_explicit(&g->order, order, memory_order_release);
+    for (uint32_t i = 0; i < g->worker_count && g->workers; i++)
+        if (g->workers[i].started)
+            worker_wake(&g->workers[i]);
+}
+
+static bool workers_done(const struct gateway *g)
+{
+    for (uint32_t i = 0; i < g->worker_count; i++)
+        if (atomic_load_explicit(&g->workers[i].state, memory_order_acquire) == WORKER_SERVING)
+            return false;
+    return true;
+}
+
+void gateway_say_not_ready(struct gateway *g)
+{
+    atomic_store_explicit(&g->admission.not_ready, 1, memory_order_relaxed);
+}
+
+void gateway_refuse_work(struct gateway *g)
+{
+    gateway_say_not_ready(g);
+    atomic_store_explicit(&g->admission.draining, 1, memory_order_relaxed);
+    give_order(g, ORDER_DRAIN);
+}
+
+bool gateway_drained(const struct gateway *g)
+{
+    return workers_done(g);
+}
+
+void gateway_stop(struct gateway *g)
+{
+    give_order(g, ORDER_STOP);
+    for (uint32_t i = 0; g->workers && i < g->worker_count; i++)
+        worker_join(&g->workers[i]);
+    for (uint32_t i = 0; i < g->executor_count; i++)
+        tg_executor_destroy(g->executors[i]);
+    for (uint32_t i = 0; g->workers && i < g->worker_count; i++)
+        worker_finish(&g->workers[i]);
+    free(g->executors);
+    free(g->workers);
+    free(g->metrics);
+    tg_arena_finish(&g->shared);
+    tg_arena_finish(&g->tables);
+    free(g->lanes);
+    for (uint32_t i = 0; i < g->instance_count; i++)
+        tg_instance_destroy(g->instances[i]);
+    free(g->instances);
+    settings_free(atomic_load_explicit(&g->settings, memory_order_relaxed));
+    config_finish(&g->config);
+}
+
+static void log_change(void *arg, const struct config_change *change)
+{
+    (void)arg;
+    if (change->reloadable)
+        log_info("reload: %s = %s (was %s)", change->key, change->next, change->now);
+    else
+        log_warn("reload: %s = %s needs a restart; still %s", change->key, change->next, change->now);
+}
+
+void gateway_reload(struct gateway *g, struct config *next)
+{
+    if (config_diff(&g->config, next, log_change, NULL) == 0)
+        log_info("reload: nothing has changed");
+    if (config_keep(next, &g->config) < 0) {
+        log_error("reload: out of memory, nothing was changed");
+        return;
+    }
+    struct config old = g->config;
+    g->config = *next;
+    *next = old; /* the caller finishes it */
+    if (settings_publish(g) < 0)
+        log_error("reload: out of memory, the old settings stay in force");
+    for (uint32_t i = 0; i < g->worker_count; i++)
+        worker_wake(&g->workers[i]);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gateway as a whole: what workers and executors share, and how it is put together and taken apart.
+ * Only this file's implementation and worker.c wire modules to one another.
+ */
+#ifndef TG_GATEWAY_H
+#define TG_GATEWAY_H
+
+#include "gateway/control/config.h"
+#include "worker.h"
+
+/* What may change while serving. Replaced as a whole; old snapshots live until the end. */
+struct settings {
+    struct http_settings http;
+    struct iicp_settings iicp;
+    uint64_t spin_ns;
+    uint32_t power; /* CONFIG_POWER_* */
+    bool metrics_enabled;
+    struct settings *older;
+};
+
+enum gateway_order { ORDER_SERVE, ORDER_DRAIN, ORDER_STOP };
+
+struct gateway {
+    struct config config;
+    struct tg_host host;
+    struct iicp_node node;
+    /* shared by workers and executors */
+    struct tg_arena shared; /* lanes and doorbells */
+    struct tg_arena tables; /* windows and rates */
+    struct tg_instance **instances;
+    uint32_t instance_count;
+    struct tg_lane **lanes;
+    uint32_t lane_count;
+    struct admission admission;
+    struct window nonces, ids;
+    struct rate origins;
+    _Atomic(struct settings *) settings;
+    _Atomic uint32_t order; /* enum gateway_order */
+    /* threads */
+    struct worker *workers;
+    uint32_t worker_count;
+    struct tg_executor **executors; /* one, or one per worker when they run inline */
+    uint32_t executor_count;
+    bool inline_executors;
+    struct metrics **metrics; /* by worker */
+    uint64_t started_ns;
+    char device[80];
+};
+
+/**
+ * Build everything and start serving. Takes over @config. Returns 0, or negative errno after having logged why.
+ */
+int gateway_start(struct gateway *g, struct config *config);
+
+/** Build the configured runners and let them go again, problems on stderr: --check-config. Takes over @config. */
+int gateway_check(struct gateway *g, struct config *config);
+
+/** Health says unavailable from now on; everything is still served (balancers get time to notice). */
+void gateway_say_not_ready(struct gateway *g);
+/** From now on: accept no connection, answer new tasks with 503, close what is idle. Returns at once. */
+void gateway_refuse_work(struct gateway *g);
+/** Has every connection been answered and closed? */
+bool gateway_drained(const struct gateway *g);
+
+/** End all threads and give everything back. */
+void gateway_stop(struct gateway *g);
+
+/** Take over what of @next can be changed while serving, say what cannot. */
+void gateway_reload(struct gateway *g, struct config *next);
+
+/* layout.c: how many threads, where the lanes are */
+void layout_choose(struct gateway *g);
+int layout_lanes(struct gateway *g);
+struct tg_lane *layout_lane(const struct gateway *g, uint32_t worker, uint32_t instance, uint32_t priority,
+                            uint32_t size_class);
+uint32_t layout_lanes_per_worker(const struct gateway *g);
+
+/* routes.c */
+extern const struct http_route gateway_routes[];
+
+#endif

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests in. Bytes are parsed where the kernel put them; only what is left of an incomplete request is copied to
+ * a buffer, and that buffer lives until the request is complete.
+ */
+#include "conn.h"
+
+/* Room beyond the largest request: what else one receive may carry. */
+#define SLACK_BYTES (64u << 10)
+
+static enum tg_status status_of_refusal(uint16_t http)
+{
+    switch (http) {
+    case 414:
+        return TG_TARGET_TOO_LONG;
+    case 417:
+        return TG_EXPECTATION;
+    case 431:
+        return TG_HEAD_TOO_LARGE;
+    case 501:
+        return TG_NOT_IMPLEMENTED;
+    case 505:
+        return TG_VERSION;
+    default:
+        return TG_BAD_REQUEST;
+    }
+}
+
+/* A slot at the end of the connection's queue of answers. NULL: none left, and the connection is closed. */
+static struct task *open_task(struct http *h, struct conn *c)
+{
+    struct task *t = task_open(h->tasks, &h->door, c->net.index);
+    if (!t) {
+        conn_close(h, c);
+        return NULL;
+    }
+    t->minor = 1;
+    t->reply = h->error_reply;
+    if (c->last)
+        c->last->next = t;
+    else
+        c->first = t;
+    c->last = t;
+    c->pending++;
+    return t;
+}
+
+/* Nothing behind this point is served: answer, then close. */
+static void refuse(struct http *h, struct conn *c, enum tg_status status, const char *reason)
+{
+    struct task *t = open_task(h, c);
+    c->phase = CONN_DISCARD;
+    if (!t)
+        return;
+    t->close_after = true;
+    if (reason)
+        tg_error_set(&t->error, "", "%s", reason);
+    metrics_add(h->metrics, METRIC_REQUESTS_MALFORMED, 1);
+    if (reason)
+        task_refuse(h->tasks, t, status);
+    else
+        task_finish(h->tasks, t, status);
+}
+
+static const struct http_route *find_route(const struct http *h, struct tg_str path)
+{
+    for (const struct http_route *r = h->routes; r->path.ptr; r++)
+        if (tg_str_eq(r->path, path))
+            return r;
+    return NULL;
+}
+
+static void dispatch(struct http *h, struct task *t, const struct http_request *req)
+{
+    const struct http_head *head = req->head;
+    const struct http_route *route = find_route(h, http_span_str(req->base, head->path));
+    if (head->method == HTTP_OPTIONS) {
+        t->reply = NULL;
+        t->allow = route ? route->allow : NULL;
+        task_finish(h->tasks, t, TG_OK);
+    } else if (!route) {
+        task_finish(h->tasks, t, TG_NOT_FOUND);
+    } else if (!(route->methods >> head->method & 1)) {
+        t->allow = route->allow;
+        task_finish(h->tasks, t, TG_METHOD);
+    } else {
+        route->handler(h->context, t, req);
+    }
+}
+
+/* The last byte of a request is in. */
+static void serve(struct http *h, struct conn *c, const struct http_head *head, const char *base, struct tg_str body)
+{
+    struct task *t = open_task(h, c);
+    if (!t)
+        return;
+    metrics_add(h->metrics, METRIC_REQUESTS, 1);
+    c->requests++;
+    c->want_continue = false;
+    t->minor = head->minor;
+    t->head_only = head->method == HTTP_HEAD;
+    t->close_after = !head->keep_alive || h->draining || c->requests == h->settings->requests_max;
+    c->phase = t->close_after ? CONN_DISCARD : CONN_HEAD;
+    c->scanned = 0;
+    c->need = 0;
+    struct http_request req = {.head = head, .base = base, .body = body};
+    dispatch(h, t, &req);
+    c->paused = c->pending >= h->settings->pipeline_max;
+}
+
+/* The client holds its body back until it is told to go on; an earlier answer still to be written comes first. */
+static void offer_continue(struct http *h, struct conn *c)
+{
+    c->want_continue = true;
+    conn_mark_dirty(h, c);
+}
+
+static void begin_body(struct http *h, struct conn *c, const struct http_head *head)
+{
+    c->phase = head->body == HTTP_BODY_LENGTH ? CONN_LENGTH : CONN_CHUNKED;
+    c->since_ns = h->now_ns;
+    if (head->expect_continue)
+        offer_continue(h, c);
+}
+
+/* The head again, now that the body is in: spans are offsets, so it parses the same wherever the bytes moved. */
+static void serve_with_body(struct http *h, struct conn *c, const char *base, uint64_t body_len)
+{
+    struct http_head head;
+    struct http_refusal why;
+    size_t scanned = 0;
+    int n = http_parse_head(base, c->head_len, &scanned, &h->settings->limits, &head, &why);
+    if (n != (int)c->head_len) { /* the limits were lowered meanwhile */
+        refuse(h, c, n < 0 ? status_of_refusal(why.status) : TG_HEAD_TOO_LARGE, NULL);
+        return;
+    }
+    serve(h, c, &head, base, (struct tg_str){base + c->head_len, body_len});
+}
+
+/* Returns bytes of the request, 0 if more must come. @len shrinks when chunk framing is taken out in place. */
+static size_t read_chunked(struct http *h, struct conn *c, char *data, size_t *len)
+{
+    size_t consumed = 0, produced = 0;
+    enum http_chunked_result r =
+        http_chunked_decode(&c->chunked, data + c->raw_at, *len - c->raw_at, &consumed, data + c->head_len + c->body_len,
+                            h->settings->body_bytes_max - c->body_len, &produced);
+    c->body_len += (uint32_t)produced;
+    size_t end = c->raw_at + consumed;
+    switch (r) {
+    case HTTP_CHUNKED_MORE:
+        c->raw_at = c->head_len + c->body_len;
+        *len = c->raw_at;
+        return 0;
+    case HTTP_CHUNKED_DONE:
+        serve_with_body(h, c, data, c->body_len);
+        return end;
+    case HTTP_CHUNKED_FULL:
+        refuse(h, c, TG_TOO_LARGE, NULL);
+        return 0;
+    default:
+        refuse(h, c, TG_BAD_REQUEST, "malformed chunked body");
+        return 0;
+    }
+}
+
+static size_t read_length(struct http *h, struct conn *c, char *data, size_t len)
+{
+    if (len < c->need)
+        return 0;
+    size_t end = c->need;
+    serve_with_body(h, c, data, end - c->head_len);
+    return end;
+}
+
+static size_t read_head(struct http *h, struct conn *c, char *data, size_t *len)
+{
+    struct http_head head;
+    struct http_refusal why;
+    int n = http_parse_head(data, *len, &c->scanned, &h->settings->limits, &head, &why);
+    if (n == 0)
+        return 0;
+    if (n < 0) {
+        refuse(h, c, status_of_refusal(why.status), why.reason);
+        return 0;
+    }
+    c->head_len = (uint32_t)n;
+    if (head.body == HTTP_BODY_NONE) {
+        serve(h, c, &head, data, (struct tg_str){data + n, 0});
+        return (size_t)n;
+    }
+    if (head.body == HTTP_BODY_LENGTH) {
+        if (head.content_length > h->settings->body_bytes_max) {
+            refuse(h, c, TG_TOO_LARGE, NULL);
+            return 0;
+        }
+        c->need = (size_t)n + head.content_length;
+        if (*len >= c->need) {
+            size_t end = c->need;
+            serve(h, c, &head, data, (struct tg_str){data + n, head.content_length});
+            return end;
+        }
+        begin_body(h, c, &head);
+        return 0;
+    }
+    begin_body(h, c, &head);
+    c->chunked = (struct http_chunked){0};
+    c->body_len = 0;
+    c->raw_at = (uint32_t)n;
+    return read_chunked(h, c, data, len);
+}
+
+static size_t read_one(struct http *h, struct conn *c, char *data, size_t *len)
+{
+    switch ((enum conn_phase)c->phase) {
+    case CONN_HEAD:
+        return read_head(h, c, data, len);
+    case CONN_LENGTH:
+        return read_length(h, c, data, *len);
+    case CONN_CHUNKED:
+        return read_chunked(h, c, data, len);
+    default:
+        return 0;
+    }
+}
+
+/* Serve every complete request. Returns bytes used up; what is left of *len begins an incomplete one. */
+static size_t read_all(struct http *h, struct conn *c, char *data, size_t *len)
+{
+    size_t at = 0;
+    while (at < *len && !c->paused && c->phase != CONN_DISCARD && !conn_gone(c)) {
+        size_t rest = *len - at, n = read_one(h, c, data + at, &rest);
+        *len = at + rest;
+        if (n == 0)
+            break;
+        at += n;
+    }
+    return at;
+}
+
+bool conn_mid_request(const struct conn *c)
+{
+    return c->phase == CONN_LENGTH || c->phase == CONN_CHUNKED || (c->phase == CONN_HEAD && c->in && !c->paused);
+}
+
+static void drop_input(struct http *h, struct conn *c)
+{
+    if (c->in)
+        buffer_put(h->buffers, c->in);
+    c->in = NULL;
+}
+
+/* A request begins to be incomplete, or a paused connection keeps what came too early. */
+static bool grow_input(struct http *h, struct conn *c, size_t more)
+{
+    size_t have = c->in ? c->in->len : 0;
+    size_t want = TG_MAX(have + more, c->need);
+    if (c->in && buffer_capacity(c->in) >= want)
+        return true;
+    size_t most = h->settings->limits.head_bytes_max + h->settings->body_bytes_max + SLACK_BYTES;
+    struct buffer *b = want <= most ? buffer_get(h->buffers, want) : NULL;
+    if (!b) {
+        drop_input(h, c);
+        refuse(h, c, TG_OVERLOADED, NULL);
+        return false;
+    }
+    if (c->in) {
+        memcpy(b->data, c->in->data, have);
+        b->len = c->in->len;
+        buffer_put(h->buffers, c->in);
+    }
+    c->in = b;
+    return true;
+}
+
+static void keep(struct http *h, struct conn *c, const char *data, size_t len)
+{
+    if (len == 0 || !grow_input(h, c, len))
+        return;
+    memcpy(c->in->data + c->in->len, data, len);
+    c->in->len += (uint32_t)len;
+}
+
+static void read_buffered(struct http *h, struct conn *c)
+{
+    if (c->in->len < c->need)
+        return;
+    size_t len = c->in->len, used = read_all(h, c, c->in->data, &len);
+    if (conn_gone(c))
+        return;
+    if (used == len || c->phase == CONN_DISCARD) {
+        drop_input(h, c);
+        return;
+    }
+    if (used > 0)
+        memmove(c->in->data, c->in->data + used, len - used);
+    c->in->len = (uint32_t)(len - used);
+    grow_input(h, c, 0); /* a body of known length gets its whole room at once */
+}
+
+/* After reading: clocks for what is incomplete, and no more input than can be answered. */
+static void settle(struct http *h, struct conn *c, bool was_mid_request)
+{
+    if (conn_gone(c))
+        return;
+    if (conn_mid_request(c) && !was_mid_request && c->phase == CONN_HEAD)
+        c->since_ns = h->now_ns;
+    if (c->paused)
+        h->net->ops->receive_stop(h->net, &c->net);
+    conn_arm(h, c);
+}
+
+void conn_received(struct http *h, struct conn *c, char *data, size_t len)
+{
+    metrics_add(h->metrics, METRIC_BYTES_IN, len);
+    if (c->phase == CONN_DISCARD)
+        return;
+    bool was_mid_request = conn_mid_request(c);
+    if (c->in || c->paused) {
+        keep(h, c, data, len);
+        if (c->in && !c->paused && c->phase != CONN_DISCARD)
+            read_buffered(h, c);
+    } else {
+        size_t used = read_all(h, c, data, &len);
+        if (!conn_gone(c) && c->phase != CONN_DISCARD)
+            keep(h, c, data + used, len - used);
+    }
+    settle(h, c, was_mid_request);
+}
+
+void conn_request_timeout(struct http *h, struct conn *c)
+{
+    drop_input(h, c);
+    refuse(h, c, TG_REQUEST_TIMEOUT, NULL);
+    conn_arm(h, c);
+}
+
+void conn_resume_reading(struct http *h, struct conn *c)
+{
+    c->paused = false;
+    c->since_ns = h->now_ns;
+    if (c->in)
+        read_buffered(h, c);
+    if (conn_gone(c))
+        return;
+    if (!c->paused && !c->eof && c->phase != CONN_DISCARD)
+        h->net->ops->receive_start(h->net, &c->net);
+    conn_arm(h, c);
+}

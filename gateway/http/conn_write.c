@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Answers out, in order of requests: each is written when it is first in the queue and final, into a buffer that is
+ * sent once per turn. A buffer that is with the kernel is never written to.
+ */
+#include <sys/socket.h>
+#include "gateway/base/clock.h"
+#include "conn.h"
+
+#define OUT_BYTES (12u << 10)         /* room asked for: lands in the 16 KiB class */
+#define OUT_BUFFERS_MAX 4             /* unsent beyond this: wait for the peer before writing more */
+#define SEND_BYTES_MAX (256u << 10)   /* one send; the write time limit counts from each */
+
+static const char continue_text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+/* Where @len bytes can go in one piece, NULL if no buffer is left. */
+static char *out_reserve(struct http *h, struct conn *c, size_t len)
+{
+    struct buffer *b = c->out_last;
+    bool with_kernel = c->net.sending && b == c->out;
+    if (!b || with_kernel || buffer_capacity(b) - b->len < len) {
+        b = buffer_get(h->buffers, TG_MAX(len, OUT_BYTES));
+        if (!b)
+            return NULL;
+        if (c->out_last)
+            c->out_last->next = b;
+        else
+            c->out = b;
+        c->out_last = b;
+        c->out_buffers++;
+    }
+    return b->data + b->len;
+}
+
+static void out_commit(struct conn *c, size_t len)
+{
+    c->out_last->len += (uint32_t)len;
+}
+
+bool conn_append(struct http *h, struct conn *c, const char *data, size_t len)
+{
+    char *at = out_reserve(h, c, len);
+    if (!at)
+        return false;
+    memcpy(at, data, len);
+    out_commit(c, len);
+    return true;
+}
+
+static const char *date_now(struct http *h)
+{
+    uint64_t second = h->now_ns / NS_PER_S;
+    if (second != h->date_second || h->date[0] == '\0') {
+        http_format_date(h->date, time(NULL));
+        h->date_second = second;
+    }
+    return h->date;
+}
+
+static size_t write_body(struct http *h, struct task *t)
+{
+    struct tg_json_writer w;
+    if (!t->reply)
+        return 0;
+    tg_json_writer_init(&w, h->scratch, h->scratch_bytes);
+    t->reply->write(h->context, t, &w);
+    if (TG_UNLIKELY(w.overflow)) {
+        t->status = TG_INTERNAL;
+        t->reply = h->error_reply;
+        tg_json_writer_init(&w, h->scratch, h->scratch_bytes);
+        t->reply->write(h->context, t, &w);
+    }
+    return w.len;
+}
+
+static struct http_response response_of(struct http *h, const struct task *t, size_t body_len, bool close)
+{
+    return (struct http_response){
+        .status = t->reply ? tg_status_info(t->status)->http : 204,
+        .minor = t->minor,
+        .close = close,
+        .content_type = t->reply ? t->reply->content_type : NULL,
+        .content_length = body_len,
+        .date = date_now(h),
+        .allow = t->allow,
+        .retry_after_s = (t->retry_after_ms + 999) / 1000,
+        .trace_id = t->trace_id[0] ? t->trace_id : NULL,
+        .max_age_s = t->reply ? 0 : 86400,
+    };
+}
+
+/* False if no buffer is left for it: nothing was written then. */
+static bool write_answer(struct http *h, struct conn *c, struct task *t, bool close)
+{
+    size_t body_len = write_body(h, t);
+    char *at = out_reserve(h, c, HTTP_HEAD_BYTES_MAX + body_len);
+    if (!at)
+        return false;
+    struct http_response r = response_of(h, t, body_len, close);
+    size_t head_len = http_write_head(at, HTTP_HEAD_BYTES_MAX, &r);
+    TG_ASSERT(head_len > 0);
+    size_t sent_body = t->head_only ? 0 : body_len;
+    memcpy(at + head_len, h->scratch, sent_body);
+    out_commit(c, head_len + sent_body);
+    return true;
+}
+
+static void pop(struct http *h, struct conn *c)
+{
+    struct task *t = c->first;
+    c->first = t->next;
+    if (!c->first)
+        c->last = NULL;
+    c->pending--;
+    task_close(h->tasks, t);
+}
+
+static void starve(struct http *h, struct conn *c)
+{
+    if (c->starved)
+        return;
+    c->starved = true;
+    c->dirty = true; /* keeps it off the other list */
+    c->dirty_next = h->starved;
+    h->starved = c;
+}
+
+static void write_answers(struct http *h, struct conn *c)
+{
+    while (c->first && c->first->state == TASK_FINAL && c->out_buffers < OUT_BUFFERS_MAX && !c->close_after) {
+        bool last = !c->first->next && !conn_mid_request(c) && !c->paused;
+        bool close = c->first->close_after || (last && (h->draining || c->eof));
+        if (!write_answer(h, c, c->first, close)) {
+            starve(h, c);
+            return;
+        }
+        pop(h, c);
+        c->close_after = close;
+    }
+    bool owed = c->want_continue && !c->first;
+    bool probe = c->want_probe && c->first && c->first->state != TASK_FINAL;
+    if (owed || probe)
+        conn_append(h, c, continue_text, sizeof(continue_text) - 1); /* without buffers it can be done without */
+    c->want_continue &= c->first != NULL;
+    c->want_probe = false;
+}
+
+static void send_next(struct http *h, struct conn *c)
+{
+    uint32_t len = TG_MIN(c->out->len - c->out_at, SEND_BYTES_MAX);
+    c->write_since_ns = h->now_ns;
+    metrics_add(h->metrics, METRIC_BYTES_OUT, len);
+    h->net->ops->send(h->net, &c->net, c->out->data + c->out_at, len);
+}
+
+/* All answers are out and there will be no more: close so that the last bytes arrive even if input is unread. */
+static void end(struct http *h, struct conn *c)
+{
+    if (c->eof) {
+        conn_close(h, c);
+        return;
+    }
+    shutdown(c->net.fd, SHUT_WR);
+    c->phase = CONN_DISCARD;
+    c->lingering = true;
+    c->since_ns = h->now_ns;
+    h->net->ops->receive_start(h->net, &c->net);
+    conn_arm(h, c);
+}
+
+void conn_flush(struct http *h, struct conn *c)
+{
+    if (c->lingering)
+        return;
+    write_answers(h, c);
+    if (c->out && !c->net.sending)
+        send_next(h, c);
+    if (conn_gone(c))
+        return;
+    if (!c->out && (c->close_after || (c->eof && !c->first)))
+        end(h, c);
+    else if (c->paused && c->pending <= h->settings->pipeline_max / 2 && !c->close_after)
+        conn_resume_reading(h, c);
+    else
+        conn_arm(h, c);
+}
+
+static void release_sent(struct http *h, struct conn *c)
+{
+    struct buffer *b = c->out;
+    c->out_at += TG_MIN(b->len - c->out_at, SEND_BYTES_MAX);
+    if (c->out_at < b->len)
+        return;
+    c->out = b->next;
+    if (!c->out)
+        c->out_last = NULL;
+    c->out_at = 0;
+    c->out_buffers--;
+    buffer_put(h->buffers, b);
+}
+
+void conn_sent(struct http *h, struct conn *c, int result)
+{
+    if (result < 0) {
+        conn_close(h, c);
+        return;
+    }
+    release_sent(h, c);
+    if (c->out || c->first || c->close_after || c->eof || c->paused) {
+        conn_mark_dirty(h, c);
+    } else {
+        if (!conn_mid_request(c))
+            c->since_ns = h->now_ns; /* the silence begins */
+        conn_arm(h, c);
+    }
+}

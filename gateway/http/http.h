@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The HTTP door of one worker: connections, requests in, answers out in order.
+ *
+ * Every request gets a task slot when its last byte is in; answers are written when their turn comes. A connection
+ * owns memory only while a request is incomplete or an answer is on its way.
+ * Thread: the worker.
+ */
+#ifndef TG_HTTP_H
+#define TG_HTTP_H
+
+#include "gateway/net/net.h"
+#include "gateway/task/task.h"
+#include "parse.h"
+#include "respond.h"
+
+/* Reloadable: a worker reads one snapshot per turn. */
+struct http_settings {
+    struct http_limits limits;
+    uint64_t body_bytes_max;
+    uint32_t pipeline_max, requests_max;
+    uint64_t header_ns, body_ns, idle_ns, write_ns;
+};
+
+/* A complete request, valid while its handler runs. */
+struct http_request {
+    const struct http_head *head;
+    const char *base; /* of the head's spans */
+    struct tg_str body;
+};
+
+/** Decide or start: must end in task_finish/task_refuse now, or later through the task's door. */
+typedef void http_handler(void *context, struct task *t, const struct http_request *req);
+
+/* What lies under one path. */
+struct http_route {
+    struct tg_str path;
+    uint32_t methods; /* bit per enum http_method */
+    const char *allow;
+    http_handler *handler;
+};
+
+struct conn;
+#define HTTP_CONN_BYTES 320 /* upper bound, for sizing memory; conn.c checks it */
+
+struct http {
+    struct task_door door;
+    struct net *net;
+    struct timer_wheel *wheel;
+    struct buffer_pool *buffers;
+    struct tasks *tasks;
+    struct metrics *metrics;
+    const struct http_settings *settings;
+    const struct http_route *routes;
+    const struct task_reply *error_reply; /* body of an answer that no handler saw */
+    void *context;                        /* handed to handlers and replies */
+    struct conn *conns;
+    uint32_t *free_conns;
+    uint32_t conn_count, free_count;
+    struct conn *dirty;     /* connections with answers to write or send */
+    struct conn *starved;   /* ... that found no buffer */
+    char *scratch;          /* where bodies are written before their length is known */
+    size_t scratch_bytes;
+    char date[HTTP_DATE_BYTES + 1];
+    uint64_t date_second;
+    uint64_t now_ns;
+    bool draining;          /* every answer closes its connection */
+};
+
+extern const struct net_handlers http_net_handlers; /* owner: struct http */
+
+/** Connection slots and scratch memory from @arena. Returns 0 or -ENOMEM. */
+int http_init(struct http *h, struct tg_arena *arena, uint32_t conns_max, size_t scratch_bytes);
+
+/** Write and send what became ready: once per connection per turn. */
+void http_flush(struct http *h);
+
+/** The wheel's callback for timers of kind TIMER_CONN. */
+void http_timer_fired(struct http *h, struct timer *timer);
+
+/** From now on: answers say Connection: close, and connections without a request in progress are closed. */
+void http_drain(struct http *h);
+
+/** Drop every connection (the drain time is over). */
+void http_close_all(struct http *h);
+
+static inline uint32_t http_conns_open(const struct http *h)
+{
+    return h->conn_count - h->free_count;
+}
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The names of headers.def, laid out for comparing 16 bytes at a time: padded with zeros, lengths apart. */
+#ifndef TG_HTTP_NAMES_H
+#define TG_HTTP_NAMES_H
+
+#include "parse.h"
+
+#include <assert.h>
+
+#define HTTP_NAME_BYTES 32
+
+static const char http_names[HTTP_H_COUNT][HTTP_NAME_BYTES] = {
+#define HEADER(ident, name) name,
+#include "headers.def"
+#undef HEADER
+};
+
+static const uint8_t http_name_lens[32] = {
+#define HEADER(ident, name) sizeof(name) - 1,
+#include "headers.def"
+#undef HEADER
+};
+
+#define HEADER(ident, name)                                                                                  \
+    static_assert(sizeof(name) <= HTTP_NAME_BYTES, "header name does not fit its slot");
+#include "headers.def"
+#undef HEADER
+static_assert(HTTP_H_COUNT <= 32, "http_head.present has 32 bits");
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How many threads there are, and where the lanes between them lie. */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include "gateway/base/log.h"
+#include "gateway.h"
+
+#define WORKERS_AUTO_MAX 8
+/* A runner is cheap if a row costs no more: then handing it to another thread costs more than computing it. */
+#define CHEAP_ROW_NS 50000
+/* On so few cores another thread would only take turns with the worker. */
+#define FEW_CORES 2
+#define ROWS_MIN 16
+
+static uint32_t cores_allowed(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) < 0)
+        return 1;
+    return (uint32_t)CPU_COUNT(&set);
+}
+
+static bool all_cheap(const struct gateway *g)
+{
+    for (uint32_t i = 0; i < g->instance_count; i++)
+        if (g->instances[i]->shape.row_ns > CHEAP_ROW_NS)
+            return false;
+    return true;
+}
+
+void layout_choose(struct gateway *g)
+{
+    uint32_t cores = cores_allowed();
+    switch (g->config.executor_mode) {
+    case CONFIG_EXECUTOR_INLINE:
+        g->inline_executors = true;
+        break;
+    case CONFIG_EXECUTOR_THREAD:
+        g->inline_executors = false;
+        break;
+    default:
+        g->inline_executors = cores <= FEW_CORES && all_cheap(g);
+    }
+    g->worker_count = g->config.server_workers;
+    if (g->worker_count == 0) {
+        uint32_t share = g->inline_executors ? cores : TG_MAX(cores / 2, 1u);
+        g->worker_count = TG_MIN(share, (uint32_t)WORKERS_AUTO_MAX);
+    }
+    g->executor_count = g->inline_executors ? g->worker_count : 1;
+}
+
+uint32_t layout_lanes_per_worker(const struct gateway *g)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < g->instance_count; i++)
+        n += g->instances[i]->shape.size_classes * TG_PRIORITIES;
+    return n;
+}
+
+static uint32_t stride(uint32_t bytes)
+{
+    return TG_MAX((bytes + 63) / 64 * 64, 64u);
+}
+
+/* Fewer rows where they are large, so that a lane stays within its memory; never fewer than a task may need. */
+static uint32_t lane_rows(const struct gateway *g, const struct tg_shape *s, uint32_t size_class)
+{
+    uint32_t rows = g->config.lane_rows;
+    uint64_t row_bytes = (uint64_t)stride(s->in_bytes[size_class]) + stride(s->out_bytes[size_class]);
+    uint32_t least = ROWS_MIN;
+    while (least < s->rows_per_task_max)
+        least *= 2;
+    while (rows > least && rows * row_bytes > g->config.lane_bytes)
+        rows /= 2;
+    return TG_MAX(rows, least);
+}
+
+static struct tg_lane_options lane_options(const struct gateway *g, uint32_t worker, uint32_t instance,
+                                           uint32_t priority, uint32_t size_class, uint32_t bit)
+{
+    const struct tg_shape *s = &g->instances[instance]->shape;
+    return (struct tg_lane_options){
+        .rows = lane_rows(g, s, size_class),
+        .in_stride = stride(s->in_bytes[size_class]),
+        .out_stride = stride(s->out_bytes[size_class]),
+        .worker = (uint16_t)worker,
+        .runner = (uint16_t)instance,
+        .priority = (uint8_t)priority,
+        .size_class = (uint8_t)size_class,
+        .bit = bit,
+    };
+}
+
+typedef int lane_fn(struct gateway *g, const struct tg_lane_options *o, uint32_t number, size_t *bytes);
+
+/* Every lane there is to be, in the order of g->lanes: by worker, instance, priority, size class. */
+static int each_lane(struct gateway *g, lane_fn *fn, size_t *bytes)
+{
+    uint32_t number = 0;
+    for (uint32_t w = 0; w < g->worker_count; w++) {
+        uint32_t bit = 0;
+        for (uint32_t i = 0; i < g->instance_count; i++)
+            for (uint32_t p = 0; p < TG_PRIORITIES; p++)
+                for (uint32_t c = 0; c < g->instances[i]->shape.size_classes; c++) {
+                    struct tg_lane_options o = lane_options(g, w, i, p, c, bit++);
+                    int rc = fn(g, &o, number++, bytes);
+                    if (rc < 0)
+                        return rc;
+                }
+    }
+    return 0;
+}
+
+static int add_bytes(struct gateway *g, const struct tg_lane_options *o, uint32_t number, size_t *bytes)
+{
+    (void)g, (void)number;
+    *bytes += tg_lane_bytes(o) + 4096;
+    return 0;
+}
+
+static int create(struct gateway *g, const struct tg_lane_options *o, uint32_t number, size_t *bytes)
+{
+    (void)bytes;
+    g->lanes[number] = tg_lane_create(&g->shared, o);
+    return g->lanes[number] ? 0 : -ENOMEM;
+}
+
+struct tg_lane *layout_lane(const struct gateway *g, uint32_t worker, uint32_t instance, uint32_t priority,
+                            uint32_t size_class)
+{
+    uint32_t n = worker * layout_lanes_per_worker(g);
+    for (uint32_t i = 0; i < instance; i++)
+        n += g->instances[i]->shape.size_classes * TG_PRIORITIES;
+    return g->lanes[n + priority * g->instances[instance]->shape.size_classes + size_class];
+}
+
+int layout_lanes(struct gateway *g)
+{
+    uint32_t per_worker = layout_lanes_per_worker(g);
+    if (per_worker > TG_DOORBELL_LANES) {
+        log_error("too many runners: %u lanes per worker, %u are possible", per_worker, TG_DOORBELL_LANES);
+        return -ENOSPC;
+    }
+    g->lane_count = per_worker * g->worker_count;
+    g->lanes = calloc(g->lane_count, sizeof(*g->lanes));
+    if (!g->lanes)
+        return -ENOMEM;
+    size_t bytes = 4096, doorbells = 0;
+    each_lane(g, add_bytes, &bytes);
+    doorbells = 2 * g->worker_count * (tg_doorbell_bytes(g->worker_count) + TG_CACHE_SEPARATION);
+    int rc = tg_arena_init(&g->shared, bytes + doorbells + 4096, TG_ARENA_SHARED);
+    if (rc < 0) {
+        log_error("cannot reserve %zu bytes for lanes", bytes);
+        return rc;
+    }
+    return each_lane(g, create, &bytes);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How many tasks may be accepted and unfinished at once, over all workers: one counter, claimed by
+ * compare-and-swap so that it never over-counts, not even for an instant.
+ * Thread: any worker.
+ */
+#ifndef TG_ADMISSION_H
+#define TG_ADMISSION_H
+
+#include <stdatomic.h>
+#include "tg/doorbell.h"
+
+#define ADMISSION_WORKERS_MAX 64
+
+struct admission {
+    alignas(TG_CACHE_SEPARATION) _Atomic uint32_t active;
+    _Atomic uint64_t waiting; /* bit per worker that has tasks waiting for a slot */
+    alignas(TG_CACHE_SEPARATION) _Atomic uint32_t max_concurrent; /* reloadable */
+    _Atomic uint32_t wait_ms, retry_after_s;                      /* likewise */
+    _Atomic uint32_t not_ready, draining; /* the way out: first told, then enforced */
+    uint32_t worker_count;
+    struct tg_doorbell *workers[ADMISSION_WORKERS_MAX];
+};
+
+/** Claim a slot if active < max_concurrent. */
+bool admission_claim(struct admission *a);
+
+/** Give one back, and wake the workers that wait for it. */
+void admission_release(struct admission *a);
+
+/** Worker @w has (or no longer has) tasks waiting. After setting, try admission_claim() once more. */
+void admission_set_waiting(struct admission *a, uint32_t w, bool waiting);
+
+static inline uint32_t admission_active(const struct admission *a)
+{
+    return atomic_load_explicit(&a->active, memory_order_relaxed);
+}
+
+static inline uint32_t admission_max(const struct admission *a)
+{
+    return atomic_load_explicit(&a->max_concurrent, memory_order_relaxed);
+}
+
+#endif

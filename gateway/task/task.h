@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tasks of one worker, whatever door they came through: a slot each, admission, the way into a lane and back.
+ *
+ *   task_open -> task_admit -> task_start -> (executor) -> tasks_reap -> door->ready -> task_close
+ *
+ * A door (HTTP connection, lease, native frame) owns the reply; it is told once, by ready(), that a task has its
+ * final status, and closes the task when the answer is written or nobody wants it any more.
+ * Thread: the worker that owns `struct tasks`. Shared pieces (admission, windows) say so themselves.
+ */
+#ifndef TG_TASK_H
+#define TG_TASK_H
+
+#include "gateway/base/buffers.h"
+#include "gateway/base/metrics.h"
+#include "gateway/base/timer.h"
+#include "tg/gpu.h"
+#include "tg/pool.h"
+#include "admission.h"
+
+#define TASK_ID_BYTES_MAX 256
+#define TASK_QOS_BYTES_MAX 32
+
+struct task;
+
+/* How the side that asked learns the outcome. Embedded in the door, which finds itself by it. */
+struct task_door {
+    /** The status is final: answer when its turn comes, then task_close(). */
+    void (*ready)(const struct task_door *door, struct task *t);
+};
+
+/** A place may be free for a task that waited: offer it again from its stored body. */
+typedef void task_resume_fn(void *context, struct task *t);
+
+enum task_state {
+    TASK_OPEN,    /* being looked at */
+    TASK_WAITING, /* for admission, body stored */
+    TASK_RUNNING, /* rows in a lane */
+    TASK_FINAL,   /* status decided, not yet answered */
+};
+
+/* What one writes into an answer, beside the runner's own part. */
+struct task_reply;
+
+struct task {
+    tg_handle handle;
+    enum task_state state;
+    enum tg_status status;
+    /* the door's */
+    const struct task_door *door;
+    uint32_t owner;          /* index of the connection */
+    uint8_t minor;           /* HTTP/1.minor of the request */
+    bool close_after, head_only;
+    struct task *next;       /* in the door's order of answers */
+    const struct task_reply *reply; /* NULL: no body */
+    const char *allow;       /* 405: methods of the path */
+    /* the request's */
+    const struct tg_instance *instance; /* NULL until known */
+    uint16_t intent_slot;    /* instance number for metrics, tasks->instance_count: other */
+    enum tg_priority priority;
+    uint64_t arrival_ns, deadline_ns, finished_ns;
+    char trace_id[32];
+    uint16_t id_len, qos_len;
+    /* admission's */
+    bool holds_slot, wants_lane; /* wants_lane: waits for rows, not for a slot */
+    bool windows_passed;         /* its nonce and id are noted already */
+    struct task *wait_next, *wait_prev;
+    struct buffer *body;     /* stored while waiting */
+    struct timer timer;
+    /* the lane's */
+    struct tg_rows rows;
+    uint32_t rows_left;
+    uint32_t retry_after_ms;
+    bool has_id;
+    bool has_error;          /* `error` says more than the status */
+    bool has_error_offset;
+    uint32_t error_offset;
+    char id[TASK_ID_BYTES_MAX];  /* as JSON text without quotes */
+    char qos[TASK_QOS_BYTES_MAX]; /* likewise */
+    struct tg_error error;
+};
+
+struct task_reply {
+    const char *content_type;
+    /** Write the body. Thread: worker. */
+    void (*write)(void *context, struct task *t, struct tg_json_writer *w);
+};
+
+/* Where the lanes of one instance and priority are, by size class. */
+struct task_lanes {
+    struct tg_lane *by_class[TG_SIZE_CLASSES_MAX];
+};
+
+struct tasks {
+    struct tg_pool pool;
+    struct timer_wheel *wheel;
+    struct buffer_pool *buffers;
+    struct admission *admission; /* shared */
+    struct metrics *metrics;
+    task_resume_fn *resume;      /* how a waiting task is offered again */
+    void *context;               /* its first argument */
+    uint32_t worker;
+    uint64_t now_ns;             /* of this turn */
+    /* lanes */
+    struct tg_instance *const *instances;
+    uint32_t instance_count;
+    struct task_lanes *lanes;        /* [instance][priority] */
+    struct tg_lane **by_bit;         /* doorbell bit -> lane */
+    uint32_t bit_words;
+    struct tg_doorbell *executor;    /* where to ring */
+    struct tg_doorbell *doorbell;    /* where completions ring: ours */
+    uint32_t executor_line;          /* executor's line on ours */
+    uint64_t unpublished[TG_DOORBELL_WORDS]; /* lanes with claimed rows this turn */
+    /* waiting for admission, by rank, oldest first */
+    struct {
+        struct task *head, *tail;
+    } waiting[TG_PRIORITIES];
+    uint32_t waiting_count;
+    bool rows_retired; /* since tasks_retry() looked last */
+};
+
+/** A slot for a new request, or NULL if all are taken. The task belongs to the door until task_close(). */
+struct task *task_open(struct tasks *ts, const struct task_door *door, uint32_t owner);
+
+/** Forget the task: its rows, slot and timer are given back. Any state; a running one finishes unseen. */
+void task_close(struct tasks *ts, struct task *t);
+
+/** Decide the outcome and tell the door. */
+void task_finish(struct tasks *ts, struct task *t, enum tg_status status);
+
+/** The same with an explanation already in t->error. */
+void task_refuse(struct tasks *ts, struct task *t, enum tg_status status);
+
+/**
+ * Claim an admission slot (docs/ARCHITECTURE: admission). Returns true if the task holds one now. Otherwise the task
+ * either waits (its @body stored; resume() follows) or has been finished with TG_CAPACITY.
+ */
+bool task_admit(struct tasks *ts, struct task *t, struct tg_str body);
+
+/**
+ * Decode @payload into rows of the instance's lane. The task runs from here on, or has been finished with the
+ * runner's refusal; on a full lane it waits or is refused like one that found no slot.
+ */
+void task_start(struct tasks *ts, struct task *t, const struct tg_json_doc *doc, const struct tg_json_node *payload,
+                struct tg_str body);
+
+/** Let the executor see what was decoded this turn. */
+void tasks_publish(struct tasks *ts);
+
+/** Collect completed rows. Returns true if there were any. */
+bool tasks_reap(struct tasks *ts);
+
+/** Offer waiting tasks again if room has appeared. */
+void tasks_retry(struct tasks *ts);
+
+/** The wheel's callback for timers of kind TIMER_TASK. */
+void task_timer_fired(struct tasks *ts, struct timer *timer);
+
+/** Result rows of a finished task, for the reply. */
+static inline void task_encode(const struct task *t, struct tg_json_writer *w)
+{
+    t->instance->runner->encode(t->instance->self, &t->rows, w);
+}
+
+enum { TIMER_CONN, TIMER_TASK };
+
+#endif

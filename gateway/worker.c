@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A worker's thread: take what the network has, let the executor see it, take what is done, answer, sleep. */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include "gateway/base/clock.h"
+#include "gateway/base/log.h"
+#include "gateway.h"
+
+#define RECEIVE_BUFFERS 256
+#define RECEIVE_BUFFER_BYTES (16u << 10)
+#define BUFFER_CLASS_BYTES (32u << 20) /* per size class and worker; address space until used */
+#define BUFFERS_MIN 4
+#define SPARE_TASKS 4096 /* beyond one per connection: pipelined requests */
+#define SCRATCH_BYTES (8u << 20)
+#define LOW_LATENCY_SPIN_NS (50 * NS_PER_MS)
+#define BUSY_GAP_NS (100 * NS_PER_US) /* adaptive: expecting the next event sooner than this, spin */
+
+/* ---- one turn ------------------------------------------------------------------------------------------- */
+
+static void on_timer(void *context, struct timer *t)
+{
+    struct worker *w = context;
+    if (t->kind == TIMER_TASK)
+        task_timer_fired(&w->tasks, t);
+    else
+        http_timer_fired(&w->http, t);
+}
+
+static void set_now(struct worker *w)
+{
+    uint64_t now = clock_now_ns();
+    w->tasks.now_ns = now;
+    w->http.now_ns = now;
+}
+
+static void take_settings(struct worker *w)
+{
+    const struct settings *s = atomic_load_explicit(&w->gateway->settings, memory_order_acquire);
+    w->http.settings = &s->http;
+    w->iicp.settings = &s->iicp;
+}
+
+/* Everything between two looks at the network. Returns true if something moved. */
+static bool work(struct worker *w, uint64_t *wake_ns)
+{
+    bool moved = false;
+    timer_wheel_advance(&w->wheel, w->tasks.now_ns, on_timer, w);
+    tasks_retry(&w->tasks);
+    tasks_publish(&w->tasks);
+    if (w->executor)
+        moved = tg_executor_turn(w->executor, w->tasks.now_ns, wake_ns);
+    moved |= tasks_reap(&w->tasks);
+    if (w->tasks.waiting_count > 0) { /* room may have come with what was reaped */
+        tasks_retry(&w->tasks);
+        tasks_publish(&w->tasks);
+    }
+    http_flush(&w->http);
+    return moved;
+}
+
+/* How long nothing may happen before sleeping pays, by the power mode and what the past suggests. */
+static uint64_t spin_budget(const struct worker *w, const struct settings *s)
+{
+    switch (s->power) {
+    case CONFIG_POWER_SAVE:
+        return 0;
+    case CONFIG_POWER_LOW_LATENCY:
+        return LOW_LATENCY_SPIN_NS;
+    default:
+        return w->gap_ns < BUSY_GAP_NS ? s->spin_ns : 0;
+    }
+}
+
+/* Wait for the network, the executor or a timer. */
+static uint32_t sleep_until(struct worker *w, uint64_t wake_ns)
+{
+    uint32_t events = 0;
+    int64_t token = tg_doorbell_arm(w->doorbell);
+    if (token < 0)
+        return w->net->ops->turn(w->net, 0);
+    uint64_t now = w->tasks.now_ns;
+    metrics_add(&w->metrics, METRIC_SLEEPS, 1);
+    events = w->net->ops->turn(w->net, wake_ns == UINT64_MAX ? UINT64_MAX : wake_ns > now ? wake_ns - now : 0);
+    tg_doorbell_disarm(w->doorbell);
+    return events;
+}
+
+/* Look at the network: at once while things move, spinning while the next event is near, else asleep. */
+static uint32_t look(struct worker *w, bool moved, uint64_t wake_ns)
+{
+    if (moved) {
+        w->idle_ns = 0;
+        return w->net->ops->turn(w->net, 0);
+    }
+    uint64_t now = w->tasks.now_ns;
+    if (w->idle_ns == 0)
+        w->idle_ns = now;
+    const struct settings *s = atomic_load_explicit(&w->gateway->settings, memory_order_acquire);
+    bool spin = now - w->idle_ns < spin_budget(w, s) && now < wake_ns;
+    return spin ? w->net->ops->turn(w->net, 0) : sleep_until(w, wake_ns);
+}
+
+/* A moving average over the silences between events, for the spin decision. */
+static void note_event(struct worker *w)
+{
+    if (w->idle_ns == 0)
+        return;
+    uint64_t gap = TG_MIN(w->tasks.now_ns - w->idle_ns, NS_PER_MS);
+    w->gap_ns = w->gap_ns - w->gap_ns / 8 + gap / 8;
+    w->idle_ns = 0;
+}
+
+static bool leaving(struct worker *w)
+{
+    uint32_t order = atomic_load_explicit(&w->gateway->order, memory_order_acquire);
+    if (order != ORDER_SERVE && !w->draining) {
+        w->draining = true;
+        w->net->ops->accept_stop(w->net);
+        http_drain(&w->http);
+    }
+    if (order == ORDER_STOP)
+        http_close_all(&w->http);
+    return w->draining && http_conns_open(&w->http) == 0;
+}
+
+static void serve(struct worker *w)
+{
+    bool moved = true;
+    uint64_t executor_wake_ns = UINT64_MAX; /* when an inline executor wants its next turn */
+    while (!leaving(w)) {
+        uint32_t events = look(w, moved, TG_MIN(timer_wheel_next_ns(&w->wheel), executor_wake_ns));
+        set_now(w);
+        if (events > 0)
+            note_event(w);
+        take_settings(w);
+        executor_wake_ns = UINT64_MAX;
+        moved = work(w, &executor_wake_ns);
+        metrics_add(&w->metrics, METRIC_TURNS, 1);
+    }
+}
+
+/* ---- the thread ------------------------------------------------------------------------------------------ */
+
+static void pin(int cpu)
+{
+    if (cpu < 0)
+        return;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((unsigned)cpu, &set);
+    pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+/* The loop must be made by the thread that uses it: io_uring binds to its one submitter. */
+static int open_loop(struct worker *w)
+{
+    static const char *const wanted[] = {"auto", "io_uring", "epoll"};
+    struct net_options o = {
+        .handlers = &http_net_handlers,
+        .owner = &w->http,
+        .wake_fd = w->wake_fd,
+        .conns_max = w->http.conn_count,
+        .buffers = RECEIVE_BUFFERS,
+        .buffer_bytes = RECEIVE_BUFFER_BYTES,
+    };
+    int rc = net_create(wanted[w->gateway->config.server_io], &o, &w->net, w->note, sizeof(w->note));
+    if (rc < 0) {
+        snprintf(w->note, sizeof(w->note), "cannot open the network loop: %s", strerror(-rc));
+        return rc;
+    }
+    w->http.net = w->net;
+    snprintf(w->io, sizeof(w->io), "%s", w->net->ops->name);
+    for (uint32_t i = 0; rc == 0 && i < w->listener_count; i++)
+        rc = w->net->ops->listen(w->net, w->listeners[i]);
+    if (rc < 0)
+        snprintf(w->note, sizeof(w->note), "cannot accept connections: %s", strerror(-rc));
+    return rc;
+}
+
+static void announce(struct worker *w, enum worker_state state)
+{
+    atomic_store_explicit(&w->state, state, memory_order_release);
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *w = argument;
+    char name[16];
+    snprintf(name, sizeof(name), "worker-%u", w->index);
+    pthread_setname_np(pthread_self(), name);
+    pin(w->cpu);
+    set_now(w);
+    timer_wheel_init(&w->wheel, w->tasks.now_ns);
+    take_settings(w);
+    if (open_loop(w) < 0) {
+        announce(w, WORKER_FAILED);
+        return NULL;
+    }
+    announce(w, WORKER_SERVING);
+    serve(w);
+    announce(w, WORKER_DONE);
+    return NULL;
+}
+
+int worker_start(struct worker *w)
+{
+    int rc = -pthread_create(&w->thread, NULL, worker_main, w);
+    if (rc < 0)
+        return rc;
+    w->started = true;
+    uint32_t state;
+    while ((state = atomic_load_explicit(&w->state, memory_order_acquire)) == WORKER_STARTING)
+        usleep(200);
+    return state == WORKER_FAILED ? -EIO : 0;
+}
+
+void worker_wake(struct worker *w)
+{
+    uint64_t one = 1;
+    if (write(w->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+        log_error("cannot wake worker %u: %s", w->index, strerror(errno));
+}
+
+/* ---- preparation ------------------------------------------------------------------------------------------ */
+
+/* docs/ARCHITECTURE.md, memory: every user of a worker's arena, one line each. */
+static size_t arena_bytes(const struct worker *w, uint32_t conns, uint32_t tasks_max)
+{
+    const struct gateway *g = w->gateway;
+    size_t body = g->config.limits_body_bytes, head = g->config.limits_head_bytes;
+    return (size_t)conns * (HTTP_CONN_BYTES + sizeof(uint32_t))                     /* connections */
+           + (size_t)tasks_max * (sizeof(struct task) + 16)                         /* task slots */
+           + buffer_pool_bytes(body + head + (64u << 10), BUFFER_CLASS_BYTES, BUFFERS_MIN) /* requests, replies */
+           + SCRATCH_BYTES                                                          /* an answer being written */
+           + (body / 2 + 1 + 64) * sizeof(struct tg_json_node)                      /* JSON tape */
+           + (g->instance_count + 1) * TG_PRIORITIES * (sizeof(struct task_metrics) + sizeof(struct task_lanes))
+           + TG_DOORBELL_LANES * sizeof(void *)                                     /* lanes by bit */
+           + (1u << 20);                                                            /* alignment */
+}
+
+static int init_lanes(struct worker *w)
+{
+    struct gateway *g = w->gateway;
+    struct tasks *ts = &w->tasks;
+    ts->lanes = tg_arena_alloc(&w->arena, g->instance_count * TG_PRIORITIES * sizeof(*ts->lanes), 64);
+    ts->by_bit = tg_arena_alloc(&w->arena, TG_DOORBELL_LANES * sizeof(*ts->by_bit), 64);
+    if (!ts->lanes || !ts->by_bit)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < g->instance_count; i++)
+        for (uint32_t p = 0; p < TG_PRIORITIES; p++)
+            for (uint32_t c = 0; c < g->instances[i]->shape.size_classes; c++) {
+                struct tg_lane *lane = layout_lane(g, w->index, i, p, c);
+                ts->lanes[i * TG_PRIORITIES + p].by_class[c] = lane;
+                ts->by_bit[lane->bit] = lane;
+            }
+    ts->bit_words = (layout_lanes_per_worker(g) + 63) / 64;
+    return 0;
+}
+
+static int init_metrics(struct worker *w)
+{
+    uint32_t slots = w->gateway->instance_count + 1;
+    w->metrics.intent_slots = slots;
+    w->metrics.tasks = tg_arena_alloc(&w->arena, slots * sizeof(*w->metrics.tasks), TG_CACHE_SEPARATION);
+    return w->metrics.tasks ? 0 : -ENOMEM;
+}
+
+static int init_iicp(struct worker *w)
+{
+    struct gateway *g = w->gateway;
+    uint32_t nodes = (uint32_t)(g->config.limits_body_bytes / 2 + 64);
+    w->iicp = (struct iicp){
+        .tasks = &w->tasks,
+        .node = &g->node,
+        .nonces = &g->nonces,
+        .ids = g->config.iicp_idempotency ? &g->ids : NULL,
+        .origins = &g->origins,
+        .doc = {.nodes = tg_arena_alloc(&w->arena, nodes * sizeof(struct tg_json_node), 64), .capacity = nodes},
+    };
+    random_seed(&w->iicp.random);
+    return w->iicp.doc.nodes ? 0 : -ENOMEM;
+}
+
+static void resume(void *context, struct task *t)
+{
+    struct worker *w = context;
+    iicp_task_resume(&w->iicp, t);
+}
+
+static void wire(struct worker *w)
+{
+    struct gateway *g = w->gateway;
+    w->tasks.wheel = &w->wheel;
+    w->tasks.buffers = &w->buffers;
+    w->tasks.admission = &g->admission;
+    w->tasks.metrics = &w->metrics;
+    w->tasks.context = w;
+    w->tasks.resume = resume;
+    w->tasks.worker = w->index;
+    w->tasks.instances = g->instances;
+    w->tasks.instance_count = g->instance_count;
+    w->tasks.doorbell = w->doorbell;
+    w->http.wheel = &w->wheel;
+    w->http.buffers = &w->buffers;
+    w->http.tasks = &w->tasks;
+    w->http.metrics = &w->metrics;
+    w->http.routes = gateway_routes;
+    w->http.error_reply = &iicp_task_reply;
+    w->http.context = w;
+}
+
+int worker_init(struct worker *w, struct gateway *g, uint32_t index)
+{
+    uint32_t conns = (g->config.limits_connections + g->worker_count - 1) / g->worker_count;
+    uint32_t tasks_max = conns + SPARE_TASKS;
+    size_t body_max = g->config.limits_body_bytes + g->config.limits_head_bytes + (64u << 10);
+    w->gateway = g;
+    w->index = index;
+    w->cpu = -1;
+    w->gap_ns = NS_PER_MS;
+    w->wake_fd = eventfd(0, EFD_CLOEXEC);
+    if (w->wake_fd < 0)
+        return -errno;
+    wire(w);
+    int rc = tg_arena_init(&w->arena, arena_bytes(w, conns, tasks_max), TG_ARENA_PRIVATE);
+    if (rc == 0)
+        rc = buffer_pool_init(&w->buffers, &w->arena, body_max, BUFFER_CLASS_BYTES, BUFFERS_MIN);
+    if (rc == 0)
+        rc = tg_pool_init(&w->tasks.pool, &w->arena, sizeof(struct task), tasks_max);
+    if (rc == 0)
+        rc = http_init(&w->http, &w->arena, conns, SCRATCH_BYTES);
+    if (rc == 0)
+        rc = init_lanes(w);
+    if (rc == 0)
+        rc = init_metrics(w);
+    if (rc == 0)
+        rc = init_iicp(w);
+    if (rc == 0)
+        tg_arena_seal(&w->arena);
+    return rc;
+}
+
+void worker_join(struct worker *w)
+{
+    if (w->started)
+        pthread_join(w->thread, NULL);
+    w->started = false;
+}
+
+void worker_finish(struct worker *w)
+{
+    if (w->net)
+        w->net->ops->destroy(w->net);
+    for (uint32_t i = 0; i < w->listener_count; i++)
+        close(w->listeners[i]);
+    if (w->wake_fd >= 0)
+        close(w->wake_fd);
+    tg_arena_finish(&w->arena);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The batch former: which rows go next, and with whom. */
+#include "batch.h"
+
+/*
+ * Priorities are head starts: a row is served as if it had arrived that much later. Within a head start a higher
+ * class always goes first; beyond it the older row wins, so nobody starves for longer than the difference.
+ */
+static const uint64_t head_start_ns[TG_PRIORITIES] = {
+    [TG_REALTIME] = 0,
+    [TG_INTERACTIVE] = 10 * 1000000ull,
+    [TG_BATCH] = 100 * 1000000ull,
+    [TG_BEST_EFFORT] = 1000 * 1000000ull,
+};
+
+static void queue_append(struct batch_queue *q, struct batch_lane *bl)
+{
+    bl->next = NULL;
+    if (q->tail)
+        q->tail->next = bl;
+    else
+        q->head = bl;
+    q->tail = bl;
+    q->lanes++;
+}
+
+static struct batch_lane *queue_pop(struct batch_queue *q)
+{
+    struct batch_lane *bl = q->head;
+    q->head = bl->next;
+    if (!q->head)
+        q->tail = NULL;
+    q->lanes--;
+    return bl;
+}
+
+static struct batch_queue *queue_of(struct batch_former *f, const struct tg_lane *lane)
+{
+    return &f->queues[lane->size_class][lane->priority];
+}
+
+void batch_lane_ready(struct batch_former *f, struct batch_lane *bl)
+{
+    bl->ready = tg_lane_ready(bl->lane);
+    if (bl->queued || bl->ready == 0)
+        return;
+    bl->queued = true;
+    queue_append(queue_of(f, bl->lane), bl);
+    f->lanes++;
+}
+
+/* The instant at which a queue's first row counts as arrived, UINT64_MAX if it is empty. */
+static uint64_t queue_virtual_arrival(const struct batch_queue *q, enum tg_priority p)
+{
+    if (!q->head)
+        return UINT64_MAX;
+    return tg_lane_row(q->head->lane, q->head->lane->taken)->arrival_ns + head_start_ns[p];
+}
+
+/* The most urgent queue of one size class. Returns its virtual arrival. */
+static uint64_t most_urgent(const struct batch_former *f, uint32_t size_class, enum tg_priority *priority)
+{
+    uint64_t best = UINT64_MAX;
+    for (uint32_t p = 0; p < TG_PRIORITIES; p++) {
+        uint64_t arrival = queue_virtual_arrival(&f->queues[size_class][p], (enum tg_priority)p);
+        if (arrival < best) {
+            best = arrival;
+            *priority = (enum tg_priority)p;
+        }
+    }
+    return best;
+}
+
+static uint32_t most_urgent_class(const struct batch_former *f)
+{
+    uint32_t best_class = 0;
+    uint64_t best = UINT64_MAX;
+    for (uint32_t c = 0; c < f->instance->shape.size_classes; c++) {
+        enum tg_priority p;
+        uint64_t arrival = most_urgent(f, c, &p);
+        if (arrival < best) {
+            best = arrival;
+            best_class = c;
+        }
+    }
+    return best_class;
+}
+
+static void drop_expired(struct tg_lane *lane, uint32_t cursor)
+{
+    struct tg_row *row = tg_lane_row(lane, cursor);
+    row->start_ns = 0;
+    row->batch_rows = 0;
+    row->out_len = 0;
+    row->status = TG_TIMEOUT;
+    tg_lane_complete(lane, cursor, 1);
+}
+
+/* The row joins the batch, in the lane's last span if it continues it. False: no span is left. */
+static bool batch_add_row(struct batch *b, struct tg_lane *lane, uint32_t cursor)
+{
+    struct batch_span *last = b->span_count ? &b->spans[b->span_count - 1] : NULL;
+    if (!last || last->lane != lane || last->first + last->count != cursor) {
+        if (b->span_count == BATCH_SPANS_MAX)
+            return false;
+        last = &b->spans[b->span_count++];
+        *last = (struct batch_span){.lane = lane, .first = cursor};
+    }
+    last->count++;
+    b->count++;
+    return true;
+}
+
+/* Move up to @quota rows of a lane into the batch; expired ones leave on the way and do not count. */
+static void take_rows(struct batch *b, struct batch_lane *bl, uint32_t quota, uint64_t now_ns,
+                      struct batch_outcome *outcome, batch_dropped_fn *dropped, void *context)
+{
+    struct tg_lane *lane = bl->lane;
+    uint32_t expired = 0;
+    while (bl->ready > 0 && quota > 0) {
+        struct tg_row *row = tg_lane_row(lane, lane->taken);
+        if (TG_UNLIKELY(now_ns >= row->deadline_ns)) {
+            drop_expired(lane, lane->taken);
+            expired++;
+        } else {
+            if (!batch_add_row(b, lane, lane->taken))
+                break;
+            row->start_ns = now_ns;
+            row->status = TG_OK;
+            row->out_len = lane->out_stride;
+            quota--;
+        }
+        tg_lane_take(lane, 1);
+        bl->ready--;
+    }
+    if (expired) {
+        outcome->expired += expired;
+        dropped(context, lane);
+    }
+}
+
+/* Fill @b from the queues of one size class, most urgent first, lanes of a queue sharing what room there is. */
+static void fill(struct batch_former *f, uint32_t size_class, uint64_t now_ns, struct batch *b,
+                 struct batch_outcome *outcome, batch_dropped_fn *dropped, void *context)
+{
+    uint32_t max = f->instance->max_batch;
+    enum tg_priority p;
+    while (b->count < max && b->span_count < BATCH_SPANS_MAX && most_urgent(f, size_class, &p) != UINT64_MAX) {
+        struct batch_queue *q = &f->queues[size_class][p];
+        uint32_t share = (max - b->count + q->lanes - 1) / q->lanes;
+        struct batch_lane *bl = queue_pop(q);
+        take_rows(b, bl, share, now_ns, outcome, dropped, context);
+        if (bl->ready == 0)
+            bl->ready = tg_lane_ready(bl->lane);
+        if (bl->ready > 0) {
+            queue_append(q, bl);
+        } else {
+            bl->queued = false;
+            f->lanes--;
+        }
+    }
+}
+
+static void add_segment(struct batch *b, struct tg_lane *lane, uint32_t first, uint32_t count)
+{
+    b->segments[b->segment_count++] = (struct tg_segment){
+        .in = tg_lane_in(lane, first),
+        .out = tg_lane_out(lane, first),
+        .rows = tg_lane_row(lane, first),
+        .count = count,
+    };
+}
+
+static void build_segments(struct batch *b)
+{
+    for (uint32_t i = 0; i < b->span_count; i++) {
+        const struct batch_span *s = &b->spans[i];
+        uint32_t to_end = s->lane->mask + 1 - (s->first & s->lane->mask);
+        uint32_t head = TG_MIN(to_end, s->count);
+        add_segment(b, s->lane, s->first, head);
+        if (s->count > head)
+            add_segment(b, s->lane, s->first + head, s->count - head);
+        for (uint32_t r = 0; r < s->count; r++)
+            tg_lane_row(s->lane, s->first + r)->batch_rows = b->count;
+    }
+    b->in_stride = b->spans[0].lane->in_stride;
+    b->out_stride = b->spans[0].lane->out_stride;
+}
+
+/* Rows waiting in one size class, as last seen; stops counting at @enough. */
+static uint32_t waiting(const struct batch_former *f, uint32_t size_class, uint32_t enough, uint64_t *oldest_ns)
+{
+    uint32_t n = 0;
+    for (uint32_t p = 0; p < TG_PRIORITIES; p++) {
+        for (const struct batch_lane *bl = f->queues[size_class][p].head; bl; bl = bl->next) {
+            n += bl->ready;
+            *oldest_ns = TG_MIN(*oldest_ns, tg_lane_row(bl->lane, bl->lane->taken)->arrival_ns);
+            if (n >= enough)
+                return n;
+        }
+    }
+    return n;
+}
+
+/* Is company worth waiting for? Then until when; 0 if not. */
+static uint64_t hold_until(const struct batch_former *f, uint32_t size_class, uint64_t now_ns)
+{
+    uint64_t oldest = UINT64_MAX;
+    if (f->instance->max_delay_us == 0 ||
+        waiting(f, size_class, f->instance->max_batch, &oldest) >= f->instance->max_batch)
+        return 0;
+    uint64_t until = oldest + f->instance->max_delay_us * 1000ull;
+    return until > now_ns ? until : 0;
+}
+
+uint32_t batch_form(struct batch_former *f, uint64_t now_ns, struct batch *b, struct batch_outcome *outcome,
+                    batch_dropped_fn *dropped, void *context)
+{
+    *outcome = (struct batch_outcome){0};
+    b->count = b->span_count = b->segment_count = 0;
+    while (f->lanes > 0 && b->count == 0) { /* again if all of a class had expired */
+        uint32_t size_class = most_urgent_class(f);
+        outcome->hold_until_ns = hold_until(f, size_class, now_ns);
+        if (outcome->hold_until_ns)
+            return 0;
+        fill(f, size_class, now_ns, b, outcome, dropped, context);
+    }
+    if (b->count > 0)
+        build_segments(b);
+    return b->count;
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The executor's round: finish batches, collect rung lanes, form and submit batches. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "executor.h"
+
+/* After a lost device, how long to leave it alone before opening it again. */
+#define REOPEN_INTERVAL_NS (1000 * 1000000ull)
+/* A batch that dies with its device twice takes its tasks with it. */
+#define ATTEMPTS_MAX 2
+/* Batches one round may start for one instance before the others have their turn. */
+#define BATCHES_PER_ROUND 16
+
+static void ring_worker(void *context, struct tg_lane *lane)
+{
+    struct tg_executor *ex = context;
+    tg_doorbell_ring(ex->options.workers[lane->worker], ex->options.line, lane->bit);
+}
+
+/* ---- the device ------------------------------------------------------------------------------------- */
+
+static int device_open(struct tg_executor *ex, struct tg_error *why)
+{
+    struct tg_device_options o = {
+        .host = ex->options.host,
+        .streams = ex->stream_count,
+        .threads = ex->options.threads,
+        .doorbell = ex->threaded ? ex->options.doorbell : ex->options.device_doorbell,
+        .spec = ex->options.backend_spec,
+    };
+    int rc = ex->backend->open(&o, &ex->device, why);
+    if (rc < 0)
+        return rc;
+    for (uint32_t i = 0; rc == 0 && i < ex->options.instance_count; i++) {
+        const struct tg_instance *in = ex->options.instances[i];
+        rc = ex->backend->load(ex->device, in->runner, in->self, why);
+    }
+    if (rc < 0) {
+        ex->backend->close(ex->device);
+        ex->device = NULL;
+        return rc;
+    }
+    ex->backend->describe(ex->device, &ex->info);
+    return 0;
+}
+
+/* The device is gone: whatever ran on it runs once more on its successor, or fails. */
+static void device_lost(struct tg_executor *ex, uint64_t now_ns)
+{
+    if (ex->device)
+        ex->backend->close(ex->device);
+    ex->device = NULL;
+    ex->reopen_ns = now_ns;
+    for (uint32_t i = 0; i < ex->stream_count; i++)
+        if (ex->streams[i].state == STREAM_RUNNING)
+            ex->streams[i].state = STREAM_REDO;
+}
+
+static bool device_usable(struct tg_executor *ex, uint64_t now_ns, uint64_t *wake_ns)
+{
+    if (ex->device)
+        return true;
+    if (now_ns < ex->reopen_ns) {
+        *wake_ns = TG_MIN(*wake_ns, ex->reopen_ns);
+        return false;
+    }
+    struct tg_error why = {0};
+    if (device_open(ex, &why) == 0) {
+        ex->options.host->log(TG_LOG_WARN, "device %s is back", ex->backend->name);
+        return true;
+    }
+    ex->options.host->log(TG_LOG_ERROR, "device %s cannot be opened: %s", ex->backend->name, why.message);
+    ex->reopen_ns = now_ns + REOPEN_INTERVAL_NS;
+    *wake_ns = TG_MIN(*wake_ns, ex->reopen_ns);
+    return false;
+}
+
+/* ---- batches ending --------------------------------------------------------------------------------- */
+
+static void finish(struct tg_executor *ex, struct executor_instance *ei, struct stream *s)
+{
+    stat_add(&ex->stats.rows, s->batch.count);
+    stream_complete(s, ring_worker, ex);
+    ei->running--;
+    ex->inflight--;
+    atomic_store_explicit(&ex->stats.inflight, ex->inflight, memory_order_relaxed);
+}
+
+static void fail(struct tg_executor *ex, struct executor_instance *ei, struct stream *s)
+{
+    stat_add(&ex->stats.rows_failed, s->batch.count);
+    stream_fail_rows(s, TG_BACKEND);
+    finish(ex, ei, s);
+}
+
+/* The device answered for a batch with a fault: decide between another try and the end. */
+static void settle_fault(struct tg_executor *ex, struct executor_instance *ei, struct stream *s, uint64_t now_ns)
+{
+    stat_add(&ex->stats.faults, 1);
+    switch (s->job.fault) {
+    case TG_FAULT_RETRY:
+        s->state = STREAM_REDO;
+        break;
+    case TG_FAULT_STICKY:
+    case TG_FAULT_LOST:
+        ex->options.host->log(TG_LOG_ERROR, "device %s lost while running %s: %s", ex->backend->name,
+                              ei->instance->name, strerror(-s->job.error));
+        device_lost(ex, now_ns);
+        break;
+    default:
+        fail(ex, ei, s);
+    }
+}
+
+static bool poll_stream(struct tg_executor *ex, struct executor_instance *ei, struct stream *s, uint64_t now_ns,
+                        uint64_t *wake_ns)
+{
+    if (s->state != STREAM_RUNNING || ex->backend->poll(ex->device, s->job.stream, now_ns, wake_ns) == -EAGAIN)
+        return false;
+    if (TG_LIKELY(s->job.fault == TG_FAULT_NONE))
+        finish(ex, ei, s);
+    else
+        settle_fault(ex, ei, s, now_ns);
+    return true;
+}
+
+static bool poll_streams(struct tg_executor *ex, uint64_t now_ns, uint64_t *wake_ns)
+{
+    bool moved = false;
+    for (uint32_t i = 0; ex->inflight > 0 && i < ex->options.instance_count; i++) {
+        struct executor_instance *ei = &ex->instances[i];
+        for (uint32_t n = 0; ei->running > 0 && ex->device && n < ei->instance->streams; n++)
+            moved |= poll_stream(ex, ei, &ei->streams[n], now_ns, wake_ns);
+    }
+    return moved;
+}
+
+/* ---- batches starting ------------------------------------------------------------------------------- */
+
+/* Put the stream's batch on the device. What the device does not take counts as a failed try. */
+static void launch(struct tg_executor *ex, struct stream *s)
+{
+    s->job.fault = TG_FAULT_NONE;
+    s->job.error = 0;
+    s->job.batch.ready_ns = 0;
+    s->attempts++;
+    s->state = STREAM_RUNNING;
+    stat_add(&ex->stats.batches, 1);
+    int rc = ex->backend->submit(ex->device, &s->job);
+    if (TG_UNLIKELY(rc < 0)) {
+        stat_add(&ex->stats.faults, 1);
+        s->state = STREAM_REDO;
+        s->job.error = rc;
+    }
+}
+
+static void redo(struct tg_executor *ex, struct executor_instance *ei, struct stream *s)
+{
+    if (s->attempts >= ATTEMPTS_MAX)
+        fail(ex, ei, s);
+    else
+        launch(ex, s);
+}
+
+static struct stream *free_stream(struct executor_instance *ei)
+{
+    for (uint32_t i = 0; i < ei->instance->streams; i++)
+        if (ei->streams[i].state == STREAM_FREE)
+            return &ei->streams[i];
+    return NULL;
+}
+
+static void start_batch(struct tg_executor *ex, struct executor_instance *ei, struct stream *s)
+{
+    stream_prepare(s, ei->instance, (uint32_t)(s - ex->streams));
+    stat_max(&ex->stats.batch_rows_max, s->batch.count);
+    ei->running++;
+    ex->inflight++;
+    atomic_store_explicit(&ex->stats.inflight, ex->inflight, memory_order_relaxed);
+    launch(ex, s);
+}
+
+/* Form and launch until rows or streams run out. A device that computes in submit() is polled at once. */
+static bool feed(struct tg_executor *ex, struct executor_instance *ei, uint64_t now_ns, uint64_t *wake_ns)
+{
+    bool moved = false;
+    for (uint32_t n = 0; n < BATCHES_PER_ROUND && ex->device && ei->former.lanes > 0; n++) {
+        struct stream *s = ei->running < ei->instance->streams ? free_stream(ei) : NULL;
+        if (!s)
+            break;
+        struct batch_outcome outcome;
+        uint32_t rows = batch_form(&ei->former, now_ns, &s->batch, &outcome, ring_worker, ex);
+        stat_add(&ex->stats.rows_expired, outcome.expired);
+        moved |= rows > 0 || outcome.expired > 0;
+        if (outcome.hold_until_ns)
+            *wake_ns = TG_MIN(*wake_ns, outcome.hold_until_ns);
+        if (rows == 0)
+            break;
+        start_batch(ex, ei, s);
+        poll_stream(ex, ei, s, now_ns, wake_ns);
+    }
+    return moved;
+}
+
+static bool redo_streams(struct tg_executor *ex, struct executor_instance *ei)
+{
+    bool moved = false;
+    for (uint32_t n = 0; ex->inflight > 0 && n < ei->instance->streams; n++) {
+        if (ei->streams[n].state == STREAM_REDO && ex->device) {
+            redo(ex, ei, &ei->streams[n]);
+            moved = true;
+        }
+    }
+    return moved;
+}
+
+static void collect_word(struct tg_executor *ex, uint32_t worker, uint32_t word)
+{
+    uint64_t bits = tg_doorbell_take(ex->options.doorbell, worker, word);
+    while (bits) {
+        uint32_t lane = word * 64 + (uint32_t)__builtin_ctzll(bits);
+        bits &= bits - 1;
+        struct batch_lane *bl = ex->by_bit[worker * TG_DOORBELL_LANES + lane];
+        if (bl)
+            batch_lane_ready(&ex->instances[bl->lane->runner].former, bl);
+    }
+}
+
+static void collect(struct tg_executor *ex)
+{
+    for (uint32_t w = 0; w < ex->options.worker_count; w++)
+        for (uint32_t word = 0; word < ex->bit_words; word++)
+            collect_word(ex, w, word);
+}
+
+bool tg_executor_turn(struct tg_executor *ex, uint64_t now_ns, uint64_t *wake_ns)
+{
+    bool moved = poll_streams(ex, now_ns, wake_ns);
+    collect(ex);
+    if (!device_usable(ex, now_ns, wake_ns))
+        return moved;
+    for (uint32_t i = 0; i < ex->options.instance_count; i++) {
+        struct executor_instance *ei = &ex->instances[(ex->first_instance + i) % ex->options.instance_count];
+        if (ei->running > 0)
+            moved |= redo_streams(ex, ei);
+        if (ei->former.lanes > 0)
+            moved |= feed(ex, ei, now_ns, wake_ns);
+    }
+    ex->first_instance++;
+    return moved;
+}
+
+bool tg_executor_busy(const struct tg_executor *ex)
+{
+    return ex->inflight > 0;
+}
+
+/* ---- life cycle ------------------------------------------------------------------------------------- */
+
+static void instances_init(struct tg_executor *ex)
+{
+    struct stream *s = ex->streams;
+    for (uint32_t i = 0; i < ex->options.instance_count; i++) {
+        struct executor_instance *ei = &ex->instances[i];
+        ei->instance = ex->options.instances[i];
+        ei->former.instance = ei->instance;
+        ei->streams = s;
+        s += ei->instance->streams;
+    }
+}
+
+static void lanes_init(struct tg_executor *ex)
+{
+    uint32_t highest = 0;
+    for (uint32_t i = 0; i < ex->options.lane_count; i++) {
+        struct tg_lane *lane = ex->options.lanes[i];
+        ex->lanes[i].lane = lane;
+        ex->by_bit[lane->worker * TG_DOORBELL_LANES + lane->bit] = &ex->lanes[i];
+        highest = TG_MAX(highest, lane->bit);
+    }
+    ex->bit_words = highest / 64 + 1;
+}
+
+int tg_executor_create(const struct tg_executor_options *options, struct tg_executor **out, struct tg_error *why)
+{
+    const struct tg_backend *backend = tg_backend_find(options->backend);
+    if (!backend) {
+        tg_error_set(why, "executor.device", "no backend is called \"%s\"", options->backend);
+        return -EINVAL;
+    }
+    struct tg_executor *ex = aligned_alloc(TG_CACHE_SEPARATION, sizeof(*ex));
+    if (!ex)
+        return -ENOMEM;
+    *ex = (struct tg_executor){.options = *options, .backend = backend, .threaded = options->threaded};
+    for (uint32_t i = 0; i < options->instance_count; i++)
+        ex->stream_count += options->instances[i]->streams;
+    ex->instances = calloc(options->instance_count, sizeof(*ex->instances));
+    ex->streams = calloc(ex->stream_count, sizeof(*ex->streams));
+    ex->lanes = calloc(options->lane_count, sizeof(*ex->lanes));
+    ex->by_bit = calloc((size_t)options->worker_count * TG_DOORBELL_LANES, sizeof(*ex->by_bit));
+    int rc = -ENOMEM;
+    if (!ex->instances || !ex->streams || !ex->lanes || !ex->by_bit)
+        goto fail;
+    instances_init(ex);
+    lanes_init(ex);
+    rc = device_open(ex, why);
+    if (rc < 0)
+        goto fail;
+    *out = ex;
+    return 0;
+fail:
+    tg_executor_destroy(ex);
+    return rc;
+}
+
+void tg_executor_destroy(struct tg_executor *ex)
+{
+    if (!ex)
+        return;
+    tg_executor_stop(ex);
+    if (ex->device)
+        ex->backend->close(ex->device);
+    free(ex->by_bit);
+    free(ex->lanes);
+    free(ex->streams);
+    free(ex->instances);
+    free(ex);
+}
+
+void tg_executor_stats(const struct tg_executor *ex, struct tg_executor_stats *stats)
+{
+    const struct executor_stats *s = &ex->stats;
+    *stats = (struct tg_executor_stats){
+        .batches = atomic_load_explicit(&s->batches, memory_order_relaxed),
+        .rows = atomic_load_explicit(&s->rows, memory_order_relaxed),
+        .rows_expired = atomic_load_explicit(&s->rows_expired, memory_order_relaxed),
+        .rows_failed = atomic_load_explicit(&s->rows_failed, memory_order_relaxed),
+        .faults = atomic_load_explicit(&s->faults, memory_order_relaxed),
+        .batch_rows_max = atomic_load_explicit(&s->batch_rows_max, memory_order_relaxed),
+        .sleeps = atomic_load_explicit(&s->sleeps, memory_order_relaxed),
+        .inflight = atomic_load_explicit(&s->inflight, memory_order_relaxed),
+    };
+}
+
+void tg_executor_describe(const struct tg_executor *ex, struct tg_executor_info *info)
+{
+    *info = (struct tg_executor_info){.backend = ex->backend->name, .threads = ex->info.threads};
+    memcpy(info->device, ex->info.name, sizeof(info->device));
+}

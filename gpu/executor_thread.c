@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The executor as a thread of its own: rounds while there is work, a bounded spin, then sleep on the doorbell. */
+#include <sched.h>
+#include "executor.h"
+
+static void pin(int cpu)
+{
+    if (cpu < 0)
+        return;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((unsigned)cpu, &set);
+    pthread_setaffinity_np(pthread_self(), sizeof(set), &set); /* best effort: a cpuset may forbid it */
+}
+
+/* Sleep until rung or @wake_ns, unless a last look finds something to do. */
+static void sleep_until(struct tg_executor *ex, uint64_t now_ns)
+{
+    int64_t token = tg_doorbell_arm(ex->options.doorbell);
+    if (token < 0)
+        return;
+    uint64_t wake_ns = UINT64_MAX;
+    bool moved = tg_executor_turn(ex, now_ns, &wake_ns); /* completions seen from here on ring */
+    if (!moved && !atomic_load_explicit(&ex->stop, memory_order_acquire)) {
+        stat_add(&ex->stats.sleeps, 1);
+        uint64_t timeout = wake_ns == UINT64_MAX ? UINT64_MAX : wake_ns > now_ns ? wake_ns - now_ns : 0;
+        tg_doorbell_wait(ex->options.doorbell, token, timeout);
+    }
+    tg_doorbell_disarm(ex->options.doorbell);
+}
+
+static void *executor_main(void *argument)
+{
+    struct tg_executor *ex = argument;
+    pthread_setname_np(pthread_self(), "executor");
+    pin(ex->options.cpu);
+    uint64_t spin_ns = ex->options.spin_us * 1000ull, idle_since = 0;
+    for (;;) {
+        uint64_t now = ex->options.host->now_ns(), wake = UINT64_MAX;
+        if (tg_executor_turn(ex, now, &wake)) {
+            idle_since = 0;
+            continue;
+        }
+        if (atomic_load_explicit(&ex->stop, memory_order_acquire) && (!tg_executor_busy(ex) || !ex->device))
+            return NULL;
+        if (idle_since == 0)
+            idle_since = now;
+        if (now - idle_since < spin_ns)
+            __builtin_ia32_pause();
+        else
+            sleep_until(ex, now);
+    }
+}
+
+int tg_executor_start(struct tg_executor *ex)
+{
+    TG_ASSERT(ex->threaded && !ex->started);
+    int rc = pthread_create(&ex->thread, NULL, executor_main, ex);
+    ex->started = rc == 0;
+    return -rc;
+}
+
+void tg_executor_stop(struct tg_executor *ex)
+{
+    if (!ex->started)
+        return;
+    atomic_store_explicit(&ex->stop, 1, memory_order_release);
+    tg_doorbell_wake(ex->options.doorbell);
+    pthread_join(ex->thread, NULL);
+    ex->started = false;
+}
