@@ -159,8 +159,7 @@ LANE_CONTEST(one_way, ONE_WAY)
 LANE_CONTEST(descriptor, DESCRIPTOR)
 LANE_CONTEST(payload, PAYLOAD)
 
-/* ---- ck_ring: one ring each way, items by value -----------------------------------------------------------
- */
+/* ---- ck_ring: one ring each way, items by value ---- */
 #ifdef HAVE_CK
 
 struct ck_line {
@@ -269,9 +268,8 @@ static inline uint32_t ck_payload_collect(void *opaque, uint64_t *sum)
 
 static const struct contest ck_one_way = {ck_contest_create, free, ck_contest_send, ck_one_way_serve,
                                           ck_one_way_collect};
-static const struct contest ck_descriptor = {
-    "ck_ring descriptor", ck_contest_create,   free,
-    ck_contest_send,      ck_descriptor_serve, ck_descriptor_collect};
+static const struct contest ck_descriptor = {ck_contest_create, free, ck_contest_send, ck_descriptor_serve,
+                                             ck_descriptor_collect};
 static const struct contest ck_payload = {ck_contest_create, free, ck_contest_send, ck_payload_serve,
                                           ck_payload_collect};
 #endif

@@ -15,7 +15,7 @@
 static void ring_worker(void *context, struct tg_lane *lane)
 {
     struct tg_executor *ex = context;
-    tg_doorbell_ring(ex->options.workers[lane->worker], ex->options.line, lane->bit);
+    tg_doorbell_ring(ex->workers[lane->worker], ex->options.line, lane->bit);
 }
 
 /* ---- the device ------------------------------------------------------------------------------------- */
@@ -299,9 +299,11 @@ int tg_executor_create(const struct tg_executor_options *options, struct tg_exec
     ex->streams = calloc(ex->stream_count, sizeof(*ex->streams));
     ex->lanes = calloc(options->lane_count, sizeof(*ex->lanes));
     ex->by_bit = calloc((size_t)options->worker_count * TG_DOORBELL_LANES, sizeof(*ex->by_bit));
+    ex->workers = calloc(options->worker_count, sizeof(struct tg_doorbell *));
     int rc = -ENOMEM;
-    if (!ex->instances || !ex->streams || !ex->lanes || !ex->by_bit)
+    if (!ex->workers || !ex->instances || !ex->streams || !ex->lanes || !ex->by_bit)
         goto fail;
+    memcpy(ex->workers, options->workers, options->worker_count * sizeof(struct tg_doorbell *));
     instances_init(ex);
     lanes_init(ex);
     rc = device_open(ex, why);
@@ -321,6 +323,7 @@ void tg_executor_destroy(struct tg_executor *ex)
     tg_executor_stop(ex);
     if (ex->device)
         ex->backend->close(ex->device);
+    free(ex->workers);
     free(ex->by_bit);
     free(ex->lanes);
     free(ex->streams);

@@ -39,6 +39,7 @@ struct tg_executor {
     uint64_t reopen_ns;
     struct executor_instance *instances;
     struct stream *streams; /* of all instances; the index is the device's stream number */
+    struct tg_doorbell **workers; /* copy of options.workers */
     struct batch_lane *lanes;
     struct batch_lane **by_bit; /* [worker][doorbell bit] */
     uint32_t stream_count, bit_words, inflight, first_instance;

@@ -299,7 +299,8 @@ static enum step parse_step(struct pass *p)
     return parse_value(p);
 }
 
-/* The size is hidden from the compiler: knowing it, gcc 12 chooses a string instruction that starts slowly. */
+/* The size is hidden from the compiler: knowing it, gcc 12 chooses a string instruction that starts slowly.
+ */
 static inline void clear_head(struct http_head *head)
 {
     size_t size = sizeof(*head);

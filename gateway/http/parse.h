@@ -35,7 +35,7 @@ struct http_head {
     uint64_t content_length; /* valid with HTTP_BODY_LENGTH */
     uint32_t present;        /* bit per enum http_header */
     struct http_span target; /* as sent; absolute-form included */
-    struct http_span path;   /* without scheme, authority and query */
+    struct http_span path;   /* without scheme, authority and query; empty only for CONNECT */
     struct http_span query;  /* without '?' */
     struct http_span header[HTTP_H_COUNT]; /* trimmed value of the first occurrence */
 };
@@ -56,7 +56,8 @@ struct http_refusal {
  * Parse one request head from buf[0..len).
  * @scanned  in/out progress of the search for the head's end; 0 for a new request. Lets a head that comes byte by
  *           byte cost linear time. Opaque to the caller.
- * Returns > 0: bytes of the head including the empty line, @head is set; 0: need more bytes; < 0: malformed,
+ * @head     written to on every call, of use only on success
+ * Returns > 0: bytes of the head including the empty line, @head is set and @scanned 0 again; 0: need more bytes; < 0: malformed,
  * @why is set and nothing behind this point may be answered (close after the error response).
  * A single CRLF before the request line is skipped (counted in the return value). Limits apply while incomplete
  * too: a head that is already too long is refused without waiting for its end, and so is a first line that

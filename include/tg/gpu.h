@@ -41,7 +41,7 @@ struct tg_executor_options {
     bool threaded;                         /* runs on a thread of its own (start), else as turns of a worker */
     struct tg_doorbell *doorbell;          /* this executor's: one line per worker */
     struct tg_doorbell *device_doorbell;   /* turns: whom device threads wake, the worker that turns; or NULL */
-    struct tg_doorbell *const *workers;    /* by worker: where completions are rung */
+    struct tg_doorbell *const *workers;    /* by worker: where completions are rung; copied, the other arrays are not */
     uint32_t line;                         /* this executor's line on the workers' doorbells */
     uint32_t spin_us;                      /* thread host: spin that long before sleeping */
     int cpu;                               /* thread host: pin to this cpu, -1: leave */

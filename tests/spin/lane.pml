@@ -20,6 +20,7 @@ byte in[ROWS], out[ROWS], completions[ROWS];
 byte claimed = 6, published = 6, taken = 6, retired = 6; /* shortly before they wrap */
 byte done = 7, reaped = 7;
 bool row_retired[ROWS];
+byte ahead; /* rows flagged there, retired before an earlier one */
 bool stop, executor_ended;
 byte answered;
 
@@ -40,18 +41,22 @@ inline send()
 #endif
 }
 
-/* Retires either of two held rows first, or one alone while the other is still being encoded. */
+/* Either of two held rows may be retired first, or one while the other's answer is still being encoded. */
 inline retire(cursor)
 {
 #ifdef BROKEN_RETIRE
     retired = NEXT(retired);
 #else
-    row_retired[cursor & MASK] = true;
-    do
-    :: retired != claimed && row_retired[retired & MASK] ->
-        d_step { row_retired[retired & MASK] = false; retired = NEXT(retired) }
-    :: else -> break
-    od;
+    if
+    :: cursor != retired -> d_step { row_retired[cursor & MASK] = true; ahead++ }
+    :: else ->
+        retired = NEXT(retired);
+        do
+        :: ahead > 0 && row_retired[retired & MASK] ->
+            d_step { row_retired[retired & MASK] = false; ahead--; retired = NEXT(retired) }
+        :: else -> break
+        od
+    fi;
 #endif
     cursor = NONE
 }

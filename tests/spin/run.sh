@@ -10,6 +10,7 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT INT TERM
 cd "$work" || exit 1
 bad=0
+optimise=-O0 # most verifiers run for less time than they take to compile
 
 # search MODEL FLAGS...: the verifier's report in $report; incomplete searches count as no result.
 search()
@@ -18,7 +19,7 @@ search()
     shift
     rm -f pan pan.* ./*.trail
     spin "$@" -a "$models/$model.pml" >spin.out 2>&1 || { cat spin.out; return 1; }
-    ${CC:-cc} -O1 -w -DSAFETY -o pan pan.c || return 1
+    ${CC:-cc} $optimise -w -DSAFETY -o pan pan.c || return 1
     ./pan -m100000 >report.out 2>&1
     ! grep -q 'max search depth too small\|out of memory' report.out
 }
@@ -49,8 +50,10 @@ fails()
     fi
 }
 
+optimise=-O2
 holds doorbell
 holds doorbell -DEVENT
+optimise=-O0
 fails 'invalid end state' doorbell -DBROKEN_ARM
 fails 'invalid end state' doorbell -DBROKEN_RING
 fails 'invalid end state' doorbell -DBROKEN_TOKEN

@@ -24,6 +24,7 @@ static inline int parse_copy(const char *text, size_t len, size_t *scanned, cons
 {
     char *copy = malloc(len + 1);
     memcpy(copy + 1, text, len);
+    memset(&o->head, 0xa5, sizeof(o->head)); /* what was there before must not shine through */
     o->used = http_parse_head(copy + 1, len, scanned, limits, &o->head, &o->why);
     free(copy);
     return o->used;
