@@ -33,7 +33,7 @@ struct contender {
     bool (*parse)(const char *text, size_t len);
 };
 
-static struct tg_json_node nodes[TEXT_MAX / 2 + 1];
+static struct tg_json_node nodes[TG_JSON_NODES_MAX(TEXT_MAX)];
 
 static bool parse_taskgate(const char *text, size_t len)
 {

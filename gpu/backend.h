@@ -20,7 +20,7 @@ struct tg_device_options {
     uint32_t streams; /* batches that may be in flight at once */
     uint32_t threads; /* cpu: compute threads; 0: submit() computes in the caller */
     struct tg_doorbell *doorbell; /* rung (tg_doorbell_wake) when a batch ends while the executor may sleep; or NULL */
-    const char *spec; /* backend's own settings, "fault": "cpu,fail=3"; or NULL */
+    const char *spec; /* backend's own settings, "fault": "cpu;fail=3"; or NULL */
 };
 
 struct tg_device_info {
@@ -60,7 +60,10 @@ struct tg_backend {
     int (*attach)(struct tg_device *device, void *base, size_t bytes);
     /** Prepare a runner instance on this device (resident data, graphs, warm-up). */
     int (*load)(struct tg_device *device, const struct tg_runner *runner, void *self, struct tg_error *why);
-    /** Start @job on its stream, which must be free. Returns 0, or negative errno if it was not started. */
+    /**
+     * Start @job on its stream, which must be free. Returns 0; -EAGAIN: not now; other negative errno: not at all, and
+     * job->fault says whether the device itself is at fault.
+     */
     int (*submit)(struct tg_device *device, struct tg_job *job);
     /**
      * Has the job on @stream ended? 0: yes, job->fault and job->error say how; -EAGAIN: still running.

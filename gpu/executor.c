@@ -9,6 +9,8 @@
 #define REOPEN_INTERVAL_NS (1000 * 1000000ull)
 /* A batch that dies with its device twice takes its tasks with it. */
 #define ATTEMPTS_MAX 2
+/* A device that is full for the moment is asked again after so long. */
+#define REFUSED_RETRY_NS (100 * 1000ull)
 /* Batches one round may start for one instance before the others have their turn. */
 #define BATCHES_PER_ROUND 16
 
@@ -138,29 +140,44 @@ static bool poll_streams(struct tg_executor *ex, uint64_t now_ns, uint64_t *wake
 
 /* ---- batches starting ------------------------------------------------------------------------------- */
 
-/* Put the stream's batch on the device. What the device does not take counts as a failed try. */
-static void launch(struct tg_executor *ex, struct stream *s)
+/* The device did not take the batch: not now (-EAGAIN, which costs it no try), or not at all. */
+static void settle_refusal(struct tg_executor *ex, struct stream *s, int rc, uint64_t now_ns, uint64_t *wake_ns)
+{
+    s->state = STREAM_REDO;
+    s->job.error = rc;
+    if (rc == -EAGAIN) {
+        s->attempts--;
+        *wake_ns = TG_MIN(*wake_ns, now_ns + REFUSED_RETRY_NS);
+        return;
+    }
+    stat_add(&ex->stats.faults, 1);
+    if (s->job.fault == TG_FAULT_STICKY || s->job.fault == TG_FAULT_LOST)
+        device_lost(ex, now_ns);
+}
+
+static void launch(struct tg_executor *ex, struct stream *s, uint64_t now_ns, uint64_t *wake_ns)
 {
     s->job.fault = TG_FAULT_NONE;
     s->job.error = 0;
     s->job.batch.ready_ns = 0;
     s->attempts++;
     s->state = STREAM_RUNNING;
-    stat_add(&ex->stats.batches, 1);
     int rc = ex->backend->submit(ex->device, &s->job);
-    if (TG_UNLIKELY(rc < 0)) {
-        stat_add(&ex->stats.faults, 1);
-        s->state = STREAM_REDO;
-        s->job.error = rc;
-    }
+    if (TG_LIKELY(rc == 0))
+        stat_add(&ex->stats.batches, 1);
+    else
+        settle_refusal(ex, s, rc, now_ns, wake_ns);
 }
 
-static void redo(struct tg_executor *ex, struct executor_instance *ei, struct stream *s)
+static void redo(struct tg_executor *ex, struct executor_instance *ei, struct stream *s, uint64_t now_ns,
+                 uint64_t *wake_ns)
 {
-    if (s->attempts >= ATTEMPTS_MAX)
+    if (s->attempts >= ATTEMPTS_MAX) {
         fail(ex, ei, s);
-    else
-        launch(ex, s);
+    } else {
+        stream_reset_rows(s); /* the failed run may have written them half */
+        launch(ex, s, now_ns, wake_ns);
+    }
 }
 
 static struct stream *free_stream(struct executor_instance *ei)
@@ -171,14 +188,15 @@ static struct stream *free_stream(struct executor_instance *ei)
     return NULL;
 }
 
-static void start_batch(struct tg_executor *ex, struct executor_instance *ei, struct stream *s)
+static void start_batch(struct tg_executor *ex, struct executor_instance *ei, struct stream *s, uint64_t now_ns,
+                        uint64_t *wake_ns)
 {
     stream_prepare(s, ei->instance, (uint32_t)(s - ex->streams));
     stat_max(&ex->stats.batch_rows_max, s->batch.count);
     ei->running++;
     ex->inflight++;
     atomic_store_explicit(&ex->stats.inflight, ex->inflight, memory_order_relaxed);
-    launch(ex, s);
+    launch(ex, s, now_ns, wake_ns);
 }
 
 /* Form and launch until rows or streams run out. A device that computes in submit() is polled at once. */
@@ -197,19 +215,19 @@ static bool feed(struct tg_executor *ex, struct executor_instance *ei, uint64_t 
             *wake_ns = TG_MIN(*wake_ns, outcome.hold_until_ns);
         if (rows == 0)
             break;
-        start_batch(ex, ei, s);
+        start_batch(ex, ei, s, now_ns, wake_ns);
         poll_stream(ex, ei, s, now_ns, wake_ns);
     }
     return moved;
 }
 
-static bool redo_streams(struct tg_executor *ex, struct executor_instance *ei)
+static bool redo_streams(struct tg_executor *ex, struct executor_instance *ei, uint64_t now_ns, uint64_t *wake_ns)
 {
     bool moved = false;
     for (uint32_t n = 0; ex->inflight > 0 && n < ei->instance->streams; n++) {
         if (ei->streams[n].state == STREAM_REDO && ex->device) {
-            redo(ex, ei, &ei->streams[n]);
-            moved = true;
+            redo(ex, ei, &ei->streams[n], now_ns, wake_ns);
+            moved |= ei->streams[n].state != STREAM_REDO;
         }
     }
     return moved;
@@ -243,7 +261,7 @@ bool tg_executor_turn(struct tg_executor *ex, uint64_t now_ns, uint64_t *wake_ns
     for (uint32_t i = 0; i < ex->options.instance_count; i++) {
         struct executor_instance *ei = &ex->instances[(ex->first_instance + i) % ex->options.instance_count];
         if (ei->running > 0)
-            moved |= redo_streams(ex, ei);
+            moved |= redo_streams(ex, ei, now_ns, wake_ns);
         if (ei->former.lanes > 0)
             moved |= feed(ex, ei, now_ns, wake_ns);
     }

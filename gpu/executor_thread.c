@@ -13,13 +13,23 @@ static void pin(int cpu)
     pthread_setaffinity_np(pthread_self(), sizeof(set), &set); /* best effort: a cpuset may forbid it */
 }
 
-/* Sleep until rung or @wake_ns, unless a last look finds something to do. */
-static void sleep_until(struct tg_executor *ex, uint64_t now_ns)
+/* Tell the core that this is a spin loop. */
+static inline void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Sleep until rung or a batch is due, unless a last look finds something to do. */
+static void sleep_for_news(struct tg_executor *ex)
 {
     int64_t token = tg_doorbell_arm(ex->options.doorbell);
     if (token < 0)
         return;
-    uint64_t wake_ns = UINT64_MAX;
+    uint64_t now_ns = ex->options.host->now_ns(), wake_ns = UINT64_MAX;
     bool moved = tg_executor_turn(ex, now_ns, &wake_ns); /* completions seen from here on ring */
     if (!moved && !atomic_load_explicit(&ex->stop, memory_order_acquire)) {
         stat_add(&ex->stats.sleeps, 1);
@@ -46,9 +56,9 @@ static void *executor_main(void *argument)
         if (idle_since == 0)
             idle_since = now;
         if (now - idle_since < spin_ns)
-            __builtin_ia32_pause();
+            relax();
         else
-            sleep_until(ex, now);
+            sleep_for_news(ex);
     }
 }
 

@@ -12,7 +12,15 @@
 #define BATCH_MAX (1u << 20)
 
 /* Keys every table has; the host's own, so a runner never sees them. */
-enum { COMMON_TYPE, COMMON_PLUGIN, COMMON_INTENT, COMMON_MAX_BATCH, COMMON_MAX_DELAY_US, COMMON_STREAMS, COMMON_COUNT };
+enum {
+    COMMON_TYPE,
+    COMMON_PLUGIN,
+    COMMON_INTENT,
+    COMMON_MAX_BATCH,
+    COMMON_MAX_DELAY_US,
+    COMMON_STREAMS,
+    COMMON_COUNT
+};
 
 static const struct tg_option common[COMMON_COUNT] = {
     [COMMON_TYPE] = {"type", TG_OPTION_STRING, "", 0, 0, NULL, "which built-in runner"},
@@ -50,18 +58,19 @@ static const struct tg_setting *find_setting(const struct tg_instance_options *o
 }
 
 /* Values for the rows of @table; what is wrong with them becomes problems. */
-static void read_values(struct reading *r, const struct tg_option *table, uint32_t count, union tg_value *values)
+static void read_values(struct reading *r, const struct tg_option *table, uint32_t count,
+                        union tg_value *values)
 {
     for (uint32_t i = 0; i < count; i++) {
         const struct tg_setting *s = find_setting(r->o, table[i].key);
         const char *text = s ? s->value : table[i].default_value;
         struct tg_error err;
         if (!text)
-            tg_problem_add(r->problems, r->o->at, "runner.%s: \"%s\" is missing (%s)", r->o->name, table[i].key,
-                           table[i].doc);
+            tg_problem_add(r->problems, r->o->at, "runner.%s: \"%s\" is missing (%s)", r->o->name,
+                           table[i].key, table[i].doc);
         else if (tg_option_parse(&table[i], text, &values[i], &err) != 0)
-            tg_problem_add(r->problems, s ? s->at : r->o->at, "runner.%s.%s: \"%s\" %s", r->o->name, table[i].key,
-                           text, err.message);
+            tg_problem_add(r->problems, s ? s->at : r->o->at, "runner.%s.%s: \"%s\" %s", r->o->name,
+                           table[i].key, text, err.message);
     }
 }
 
@@ -82,8 +91,9 @@ static void report_unknown(struct reading *r, const struct tg_setting *s)
     for (uint32_t i = 0; i < COMMON_COUNT; i++)
         candidates[n++] = common[i].key;
     const char *nearest = tg_option_nearest(s->key, candidates, n);
-    tg_problem_add(r->problems, s->at, "runner.%s.%s: a %s runner has no such option%s%s%s", r->o->name, s->key,
-                   r->runner->type, nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+    tg_problem_add(r->problems, s->at, "runner.%s.%s: a %s runner has no such option%s%s%s", r->o->name,
+                   s->key, r->runner->type, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                   nearest ? "\"?" : "");
 }
 
 static void check_keys(struct reading *r)
@@ -98,7 +108,7 @@ static void check_keys(struct reading *r)
     }
 }
 
-/* ---- which runner ---------------------------------------------------------------------------------------- */
+/* ---- which runner ---------------------------------------------------------------------------- */
 
 static void report_unknown_type(struct reading *r, const struct tg_setting *s)
 {
@@ -111,16 +121,18 @@ static void report_unknown_type(struct reading *r, const struct tg_setting *s)
         len = TG_MIN(len, sizeof(list) - 1);
     }
     const char *nearest = tg_option_nearest(s->value, types, n);
-    tg_problem_add(r->problems, s->at, "runner.%s.type: there is no \"%s\" runner%s%s%s (there are: %s)", r->o->name,
-                   s->value, nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "", list);
+    tg_problem_add(r->problems, s->at, "runner.%s.type: there is no \"%s\" runner%s%s%s (there are: %s)",
+                   r->o->name, s->value, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                   nearest ? "\"?" : "", list);
 }
 
 static bool own_option_clashes(struct reading *r)
 {
     for (uint32_t i = 0; i < COMMON_COUNT; i++) {
         if (known_key(r->runner->options, r->runner->option_count, common[i].key)) {
-            tg_problem_add(r->problems, r->o->at, "runner.%s: the runner's option \"%s\" is one of the host's",
-                           r->o->name, common[i].key);
+            tg_problem_add(r->problems, r->o->at,
+                           "runner.%s: the runner's option \"%s\" is one of the host's", r->o->name,
+                           common[i].key);
             return true;
         }
     }
@@ -131,7 +143,8 @@ static void open_plugin(struct reading *r, const struct tg_setting *plugin, cons
 {
     struct tg_error err;
     if (tg_runner_open(plugin->value, &r->runner, &err) != 0)
-        tg_problem_add(r->problems, plugin->at, "runner.%s.plugin: %s %s", r->o->name, plugin->value, err.message);
+        tg_problem_add(r->problems, plugin->at, "runner.%s.plugin: %s %s", r->o->name, plugin->value,
+                       err.message);
     else if (type && strcmp(type->value, r->runner->type) != 0)
         tg_problem_add(r->problems, type->at, "runner.%s.type: \"%s\", but %s is a \"%s\" runner", r->o->name,
                        type->value, plugin->value, r->runner->type);
@@ -148,8 +161,8 @@ static void choose_runner(struct reading *r)
         if (!r->runner)
             report_unknown_type(r, type);
     } else {
-        tg_problem_add(r->problems, r->o->at, "runner.%s: \"type\" is missing (or \"plugin\", the path of a .so)",
-                       r->o->name);
+        tg_problem_add(r->problems, r->o->at,
+                       "runner.%s: \"type\" is missing (or \"plugin\", the path of a .so)", r->o->name);
     }
     if (r->runner && r->runner->option_count > OPTIONS_MAX) {
         tg_problem_add(r->problems, r->o->at, "runner.%s: over %d options", r->o->name, OPTIONS_MAX);
@@ -159,7 +172,7 @@ static void choose_runner(struct reading *r)
         r->runner = NULL;
 }
 
-/* ---- the instance ---------------------------------------------------------------------------------------- */
+/* ---- the instance ---------------------------------------------------------------------------- */
 
 int tg_shape_check(const struct tg_shape *s, struct tg_error *err)
 {
@@ -217,8 +230,8 @@ static void set_batching(struct reading *r, struct tg_instance *in)
     uint32_t max_batch = (uint32_t)r->common[COMMON_MAX_BATCH].integer;
     if (max_batch > in->shape.max_batch)
         tg_problem_add(r->problems, position(r->o, "max_batch"),
-                       "runner.%s.max_batch: \"%u\" must be from 1 to %u for this runner", r->o->name, max_batch,
-                       in->shape.max_batch);
+                       "runner.%s.max_batch: \"%u\" must be from 1 to %u for this runner", r->o->name,
+                       max_batch, in->shape.max_batch);
     in->max_batch = max_batch ? max_batch : in->shape.max_batch;
     in->max_delay_us = (uint32_t)r->common[COMMON_MAX_DELAY_US].integer;
     in->streams = (uint32_t)r->common[COMMON_STREAMS].integer;
@@ -259,8 +272,8 @@ static int build(struct reading *r, const struct tg_host *host, struct tg_instan
     return at_fault(r) ? -EINVAL : start(r, host, in);
 }
 
-int tg_instance_create(const struct tg_host *host, const struct tg_instance_options *o, struct tg_instance **out,
-                       struct tg_problems *problems)
+int tg_instance_create(const struct tg_host *host, const struct tg_instance_options *o,
+                       struct tg_instance **out, struct tg_problems *problems)
 {
     struct tg_instance *in = calloc(1, sizeof(*in));
     struct reading *r = calloc(1, sizeof(*r));

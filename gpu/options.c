@@ -31,7 +31,7 @@ void tg_problem_add(struct tg_problems *p, const char *at, const char *format, .
     p->text[p->len] = '\0';
 }
 
-/* ---- values ------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static int expected(struct tg_error *err, const char *what)
 {
@@ -48,7 +48,8 @@ static int check_bounds(const struct tg_option *o, double v, struct tg_error *er
     return -EINVAL;
 }
 
-static int parse_integer(const struct tg_option *o, const char *text, union tg_value *value, struct tg_error *err)
+static int parse_integer(const struct tg_option *o, const char *text, union tg_value *value,
+                         struct tg_error *err)
 {
     char *end;
     errno = 0;
@@ -59,7 +60,8 @@ static int parse_integer(const struct tg_option *o, const char *text, union tg_v
     return check_bounds(o, (double)v, err);
 }
 
-static int parse_number(const struct tg_option *o, const char *text, union tg_value *value, struct tg_error *err)
+static int parse_number(const struct tg_option *o, const char *text, union tg_value *value,
+                        struct tg_error *err)
 {
     char *end;
     double v = strtod(text, &end);
@@ -75,7 +77,8 @@ static int parse_bool(const char *text, union tg_value *value, struct tg_error *
     return value->boolean || strcmp(text, "false") == 0 ? 0 : expected(err, "true or false");
 }
 
-static int parse_choice(const struct tg_option *o, const char *text, union tg_value *value, struct tg_error *err)
+static int parse_choice(const struct tg_option *o, const char *text, union tg_value *value,
+                        struct tg_error *err)
 {
     size_t len = strlen(text);
     for (const char *c = o->choices; len > 0 && c; c = strchr(c, '|')) {
@@ -106,14 +109,15 @@ int tg_option_parse(const struct tg_option *o, const char *text, union tg_value 
     }
 }
 
-/* ---- the nearest word ---------------------------------------------------------------------------------- */
+/* ---- the nearest word ------------------------------------------------------------------------ */
 
 static unsigned min3(unsigned a, unsigned b, unsigned c)
 {
     return TG_MIN(a, TG_MIN(b, c));
 }
 
-/* Edits that turn @a into @b: insert, delete, replace, or swap two neighbours. Three rows of the table suffice. */
+/* Edits that turn @a into @b: insert, delete, replace, or swap two neighbours. Three rows of the table
+ * suffice. */
 static unsigned edit_distance(const char *a, size_t na, const char *b, size_t nb)
 {
     unsigned rows[3][WORD_MAX + 1];

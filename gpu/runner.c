@@ -17,17 +17,31 @@ static const struct tg_runner *const builtins[] = {
 };
 
 /*
- * What tg/runner.h promises a plugin. The program itself may need only half of it; naming all of it here keeps the
- * linker from leaving the other half out.
+ * What tg/runner.h promises a plugin. The program itself may need only half of it; naming all of it here
+ * keeps the linker from leaving the other half out.
  */
 __attribute__((used)) static void *const plugin_api[] = {
-    (void *)tg_error_set,            (void *)tg_rows_claim,            (void *)tg_assert_failed,
-    (void *)tg_json_parse,           (void *)tg_json_text,             (void *)tg_json_unescape,
-    (void *)tg_json_string_eq,       (void *)tg_json_get,              (void *)tg_json_write_begin_object,
-    (void *)tg_json_write_end_object, (void *)tg_json_write_begin_array, (void *)tg_json_write_end_array,
-    (void *)tg_json_write_key,       (void *)tg_json_write_string,     (void *)tg_json_write_i64,
-    (void *)tg_json_write_u64,       (void *)tg_json_write_f64,        (void *)tg_json_write_f32,
-    (void *)tg_json_write_bool,      (void *)tg_json_write_null,       (void *)tg_json_write_raw,
+    (void *)tg_error_set,
+    (void *)tg_rows_claim,
+    (void *)tg_assert_failed,
+    (void *)tg_json_parse,
+    (void *)tg_json_text,
+    (void *)tg_json_unescape,
+    (void *)tg_json_string_eq,
+    (void *)tg_json_get,
+    (void *)tg_json_write_begin_object,
+    (void *)tg_json_write_end_object,
+    (void *)tg_json_write_begin_array,
+    (void *)tg_json_write_end_array,
+    (void *)tg_json_write_key,
+    (void *)tg_json_write_string,
+    (void *)tg_json_write_i64,
+    (void *)tg_json_write_u64,
+    (void *)tg_json_write_f64,
+    (void *)tg_json_write_f32,
+    (void *)tg_json_write_bool,
+    (void *)tg_json_write_null,
+    (void *)tg_json_write_raw,
 };
 
 const struct tg_runner *tg_runner_builtin(uint32_t i)
@@ -143,7 +157,8 @@ int tg_runner_check(const struct tg_runner *r, struct tg_error *err)
 static void *open_library(const char *path, struct tg_error *err)
 {
     char local[4096];
-    if ((size_t)snprintf(local, sizeof(local), "%s%s", strchr(path, '/') ? "" : "./", path) >= sizeof(local)) {
+    if ((size_t)snprintf(local, sizeof(local), "%s%s", strchr(path, '/') ? "" : "./", path) >=
+        sizeof(local)) {
         tg_error_set(err, NULL, "the path is too long");
         return NULL;
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runners as the gateway handles them: finding a built-in, loading a plugin, and turning one [runner.NAME] table
- * of the configuration into an instance. The ABI itself is tg/runner.h.
- * Thread: the one that starts the gateway.
+ * Runners as the gateway handles them: finding a built-in, loading a plugin, and turning one [runner.NAME]
+ * table of the configuration into an instance. The ABI itself is tg/runner.h. Thread: the one that starts the
+ * gateway.
  */
 #ifndef TG_GPU_RUNNER_H
 #define TG_GPU_RUNNER_H
@@ -13,7 +13,7 @@
 #define TG_DELAY_US_MAX 1000000
 #define TG_ROW_BYTES_MAX (64u << 20)
 
-/* ---- built-ins and plugins --------------------------------------------------------------------------- */
+/* ---- built-ins and plugins ------------------------------------------------------------------- */
 
 /** Built-in by type name, or NULL. */
 const struct tg_runner *tg_runner_find(const char *type);
@@ -32,7 +32,7 @@ int tg_runner_check(const struct tg_runner *runner, struct tg_error *err);
  */
 int tg_runner_open(const char *path, const struct tg_runner **runner, struct tg_error *err);
 
-/* ---- options ------------------------------------------------------------------------------------------ */
+/* ---- options --------------------------------------------------------------------------------- */
 
 /* One line of a [runner.NAME] table. */
 struct tg_setting {
@@ -51,12 +51,13 @@ void tg_problem_add(struct tg_problems *p, const char *at, const char *format, .
     __attribute__((format(printf, 3, 4)));
 
 /** Check one value's text against its row. Returns 0, or -EINVAL with what was expected in @err. */
-int tg_option_parse(const struct tg_option *option, const char *text, union tg_value *value, struct tg_error *err);
+int tg_option_parse(const struct tg_option *option, const char *text, union tg_value *value,
+                    struct tg_error *err);
 
 /** The candidate that @word most likely meant; NULL when none is close. */
 const char *tg_option_nearest(const char *word, const char *const *candidates, size_t count);
 
-/* ---- instances ---------------------------------------------------------------------------------------- */
+/* ---- instances ------------------------------------------------------------------------------- */
 
 struct tg_instance_options {
     const char *name; /* of the table */
@@ -69,11 +70,11 @@ struct tg_instance_options {
  * Build the instance a table describes. Every fault of the table is reported, not only the first.
  * @problems  zeroed before the first table; collects over tables
  * @host  must outlive the instance
- * Returns 0; -EINVAL the table is wrong; other negative errno: the runner could not be created. Then @problems has
- * at least one line, @out is untouched.
+ * Returns 0; -EINVAL the table is wrong; other negative errno: the runner could not be created. Then
+ * @problems has at least one line, @out is untouched.
  */
-int tg_instance_create(const struct tg_host *host, const struct tg_instance_options *o, struct tg_instance **out,
-                       struct tg_problems *problems);
+int tg_instance_create(const struct tg_host *host, const struct tg_instance_options *o,
+                       struct tg_instance **out, struct tg_problems *problems);
 void tg_instance_destroy(struct tg_instance *instance);
 
 /** Is this shape one we can lay lanes out for? Returns 0, or -EINVAL with the fault in @err. */

@@ -19,7 +19,7 @@
 #define EXIT_USAGE 2
 #define CHILD_FAILED 64 /* a code nobody else ends with: every failure has its line already */
 
-/* ---- lines ------------------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 0))) static void line(const char *verdict, const char *format, va_list args)
 {
@@ -88,7 +88,7 @@ const struct tg_host harness_host = {
     .now_ns = host_now_ns,
 };
 
-/* ---- table and options --------------------------------------------------------------------------------------- */
+/* ---- table and options ----------------------------------------------------------------------- */
 
 static const struct tg_runner *check_table(struct harness *h)
 {
@@ -100,7 +100,8 @@ static const struct tg_runner *check_table(struct harness *h)
         harness_fail(h, "table: %s", err.message);
         return NULL;
     }
-    harness_ok(h, "table: type %s, intent %s, %u options", runner->type, runner->intent, runner->option_count);
+    harness_ok(h, "table: type %s, intent %s, %u options", runner->type, runner->intent,
+               runner->option_count);
     return runner;
 }
 
@@ -158,7 +159,8 @@ static void check_options(struct harness *h, const struct tg_runner *runner)
         fine &= refused_without(h, runner->options[i].key);
     }
     if (fine)
-        harness_ok(h, "options: an unknown one and the lack of any of %u required ones are refused", required);
+        harness_ok(h, "options: an unknown one and the lack of any of %u required ones are refused",
+                   required);
 }
 
 /* Twice, since a shape is constant and an instance must not live in static memory. */
@@ -181,8 +183,9 @@ static bool check_create(struct harness *h)
     if (!same)
         return harness_fail(h, "create: shape() changes from call to call");
     const struct tg_shape *s = &h->instance->shape;
-    harness_ok(h, "create: %u size classes up to %u bytes in, %u out; %u rows a task, %u a batch", s->size_classes,
-               s->in_bytes[s->size_classes - 1], s->out_bytes[s->size_classes - 1], s->rows_per_task_max, s->max_batch);
+    harness_ok(h, "create: %u size classes up to %u bytes in, %u out; %u rows a task, %u a batch",
+               s->size_classes, s->in_bytes[s->size_classes - 1], s->out_bytes[s->size_classes - 1],
+               s->rows_per_task_max, s->max_batch);
     return true;
 }
 
@@ -226,12 +229,13 @@ static int run_checks(struct harness *h)
     return h->failures ? CHILD_FAILED : EXIT_SUCCESS;
 }
 
-/* ---- the child ------------------------------------------------------------------------------------------------- */
+/* ---- the child ------------------------------------------------------------------------------- */
 
 static int judge(struct harness *h, int status)
 {
     if (WIFSIGNALED(status))
-        harness_fail(h, "%s: crashed, signal %d (%s)", h->step, WTERMSIG(status), strsignal(WTERMSIG(status)));
+        harness_fail(h, "%s: crashed, signal %d (%s)", h->step, WTERMSIG(status),
+                     strsignal(WTERMSIG(status)));
     else if (WEXITSTATUS(status) != EXIT_SUCCESS && WEXITSTATUS(status) != CHILD_FAILED)
         harness_fail(h, "%s: the process ended, status %d", h->step, WEXITSTATUS(status));
     bool passed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -259,13 +263,23 @@ static int run_in_child(struct harness *h)
     return rc;
 }
 
-/* ---- the command line ------------------------------------------------------------------------------------------ */
+/* ---- the command line ------------------------------------------------------------------------ */
+
+static void print_usage(FILE *out, const char *program)
+{
+    fprintf(out,
+            "usage: %s PLUGIN.so|TYPE [--option KEY=VALUE]... [--payload JSON]... [--rows N]\n"
+            "  --option   as in the runner's table of the configuration\n"
+            "  --payload  a payload the runner takes; give one of every form\n"
+            "  --rows     rows of the batches tried, 1 to %d (64)\n",
+            program, ROWS_MAX);
+}
 
 static int usage(const char *program, const char *why, const char *what)
 {
     if (why)
         fprintf(stderr, "%s: %s %s\n", program, why, what);
-    fprintf(stderr, "usage: %s PLUGIN.so|TYPE [--option KEY=VALUE]... [--payload JSON]... [--rows N]\n", program);
+    print_usage(stderr, program);
     return EXIT_USAGE;
 }
 
@@ -309,9 +323,14 @@ int tg_runner_test_main(int argc, char **argv)
     struct harness h = {.rows = 64};
     if (argc < 2)
         return usage(argv[0], NULL, NULL);
+    if (strcmp(argv[1], "--help") == 0) {
+        print_usage(stdout, argv[0]);
+        fflush(stdout);
+        return EXIT_SUCCESS;
+    }
     h.path = argv[1];
-    h.settings[h.setting_count++] = (struct tg_setting){
-        .key = tg_runner_find(h.path) ? "type" : "plugin", .value = h.path};
+    h.settings[h.setting_count++] =
+        (struct tg_setting){.key = tg_runner_find(h.path) ? "type" : "plugin", .value = h.path};
     for (int i = 2; i < argc; i += 2)
         if (i + 1 == argc || !take_flag(&h, argv[i], argv[i + 1]))
             return usage(argv[0], i + 1 == argc ? "no value for" : "cannot take", argv[i]);

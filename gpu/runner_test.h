@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The harness behind `taskgate runner-test`: loads a plugin, puts it through what tg/runner.h demands, and prints
- * a line for every check. The runner's code runs in a child process, so one that crashes gets a line too.
+ * The harness behind `taskgate runner-test`: loads a plugin, puts it through what tg/runner.h demands, and
+ * prints a line for every check. The runner's code runs in a child process, so one that crashes gets a line
+ * too.
  */
 #ifndef TG_GPU_RUNNER_TEST_H
 #define TG_GPU_RUNNER_TEST_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The harness on decode(): good payloads, damaged ones and junk, with an eye on every byte around the rows. */
+/* The harness on decode(): good payloads, damaged ones and junk, with an eye on every byte around the rows.
+ */
 #include "runner_test_parts.h"
 
 #include <malloc.h>
@@ -10,11 +11,11 @@
 #define VARIANTS_MAX 4000
 
 static const char *const junk[] = {
-    "null", "true", "0", "-1", "1.5", "1e300", "18446744073709551615", "\"\"", "\"text\"", "[]", "{}", "[[[]]]",
-    "[null]", "{\"a\":{\"b\":[1,2,3]}}",
+    "null", "true",     "0",  "-1", "1.5",    "1e300",  "18446744073709551615",
+    "\"\"", "\"text\"", "[]", "{}", "[[[]]]", "[null]", "{\"a\":{\"b\":[1,2,3]}}",
 };
 
-/* ---- one decode ------------------------------------------------------------------------------------------------ */
+/* ---- one decode ------------------------------------------------------------------------------ */
 
 /* The rows just before and just behind the task's own. */
 static bool neighbours_untouched(const struct tg_rows *rows)
@@ -74,8 +75,8 @@ static int parse(struct tg_json_doc *doc, const char *text, size_t len)
     return doc->nodes ? tg_json_parse(doc, text, len, &err) : -ENOMEM;
 }
 
-bool harness_decode(struct harness *h, const char *payload, size_t len, struct tg_rows *rows, enum tg_status *status,
-                    struct tg_error *err)
+bool harness_decode(struct harness *h, const char *payload, size_t len, struct tg_rows *rows,
+                    enum tg_status *status, struct tg_error *err)
 {
     struct tg_json_doc doc;
     int shown = (int)TG_MIN(len, SHOWN);
@@ -104,7 +105,7 @@ void harness_unclaim(struct tg_rows *rows)
     tg_lane_unclaim(rows->lane, rows->count);
 }
 
-/* ---- many ---------------------------------------------------------------------------------------------------- */
+/* ---- many ------------------------------------------------------------------------------------ */
 
 static bool check_given(struct harness *h, const char *payload)
 {
@@ -113,7 +114,8 @@ static bool check_given(struct harness *h, const char *payload)
     struct tg_error err;
     bool fine = harness_decode(h, payload, strlen(payload), &rows, &status, &err);
     if (fine && status != TG_OK && h->payloads_given)
-        fine = harness_fail(h, "decode: refused the payload %.*s: %s %s", SHOWN, payload, err.field, err.message);
+        fine = harness_fail(h, "decode: refused the payload %.*s: %s %s", SHOWN, payload, err.field,
+                            err.message);
     harness_unclaim(&rows);
     return fine;
 }
@@ -211,6 +213,8 @@ void harness_check_decode(struct harness *h)
         fine = check_variants(h, h->payloads[i], &variants) && check_memory(h, h->payloads[i]) &&
                check_full(h, h->payloads[i]);
     if (fine)
-        harness_ok(h, "decode: %u payloads, %zu of junk and %u damaged ones; stays in its rows, leaves nothing allocated",
+        harness_ok(h,
+                   "decode: %u payloads, %zu of junk and %u damaged ones; stays in its rows, leaves nothing "
+                   "allocated",
                    h->payload_count, TG_ARRAY_SIZE(junk), variants);
 }

@@ -21,7 +21,8 @@ static bool encode_into(struct harness *h, const struct harness_task *task, char
     tg_json_writer_init(w, buf, cap);
     h->instance->runner->encode(h->instance->self, &task->rows, w);
     if (w->buf != buf || w->cap != cap || w->len > cap || !harness_untouched(buf + cap, GUARD, HARNESS_FILL))
-        return harness_fail(h, "encode: wrote past the end of the writer's buffer (payload %.60s)", task->payload);
+        return harness_fail(h, "encode: wrote past the end of the writer's buffer (payload %.60s)",
+                            task->payload);
     return true;
 }
 
@@ -34,7 +35,8 @@ static bool is_json(struct harness *h, const struct harness_task *task, const ch
     int rc = doc.nodes ? tg_json_parse(&doc, text, len, &err) : -ENOMEM;
     free(doc.nodes);
     if (rc)
-        harness_fail(h, "encode: not one JSON value: %.*s (payload %.60s)", (int)TG_MIN(len, 60), text, task->payload);
+        harness_fail(h, "encode: not one JSON value: %.*s (payload %.60s)", (int)TG_MIN(len, 60), text,
+                     task->payload);
     return rc == 0;
 }
 

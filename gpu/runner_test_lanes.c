@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The harness's lanes: laid out as the host's are, but with a page behind each array that faults when touched. */
+/* The harness's lanes: laid out as the host's are, but with a page behind each array that faults when
+ * touched. */
 #include "runner_test_parts.h"
 
 #include <string.h>
@@ -37,7 +38,8 @@ static uint32_t stride_of(uint32_t bytes)
     return TG_MAX(64, (bytes + 63) / 64 * 64);
 }
 
-/* Gives the array at *offset its place so that it ends where a closed page begins, and moves *offset behind it. */
+/* Gives the array at *offset its place so that it ends where a closed page begins, and moves *offset behind
+ * it. */
 static uint64_t place(char *map, size_t *offset, size_t bytes)
 {
     size_t guard = *offset + pages(bytes), page = pages(1);
@@ -46,12 +48,14 @@ static uint64_t place(char *map, size_t *offset, size_t bytes)
     return guard - bytes;
 }
 
-static bool lane_init(struct harness_lane *l, uint32_t rows, uint32_t in_stride, uint32_t out_stride, uint8_t class)
+static bool lane_init(struct harness_lane *l, uint32_t rows, uint32_t in_stride, uint32_t out_stride,
+                      uint8_t class)
 {
     size_t head = pages(sizeof(struct tg_lane)), page = pages(1);
     size_t row_bytes = rows * sizeof(struct tg_row), in_bytes = (size_t)rows * in_stride;
     size_t out_bytes = (size_t)rows * out_stride, done_bytes = rows * sizeof(uint32_t);
-    l->map_bytes = head + pages(row_bytes) + pages(in_bytes) + pages(out_bytes) + pages(done_bytes) + 4 * page;
+    l->map_bytes =
+        head + pages(row_bytes) + pages(in_bytes) + pages(out_bytes) + pages(done_bytes) + 4 * page;
     l->map = mmap(NULL, l->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (l->map == MAP_FAILED)
         return false;

@@ -8,7 +8,8 @@
 #define HARNESS_OPTIONS_MAX 64
 #define HARNESS_PAYLOADS_MAX 64
 #define HARNESS_FILL 0xa5 /* bytes nobody may have touched */
-/* The allocator's count misses what it serves from a thread's small cache; that holds seven blocks of a size. */
+/* The allocator's count misses what it serves from a thread's small cache; that holds seven blocks of a size.
+ */
 #define HARNESS_REPEATS 64
 
 /* A lane whose arrays end at pages that cannot be touched. */

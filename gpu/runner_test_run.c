@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The harness on run_batch(): the same rows in one batch, one by one, backwards and on several threads at once must
- * give the same bytes, and no byte outside their output rows may change.
+ * The harness on run_batch(): the same rows in one batch, one by one, backwards and on several threads at
+ * once must give the same bytes, and no byte outside their output rows may change.
  */
 #include "runner_test_parts.h"
 
@@ -35,7 +35,7 @@ static uint32_t backwards(uint32_t i, uint32_t count)
     return count - 1 - i;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------ */
+/* ---- running --------------------------------------------------------------------------------- */
 
 /* Adds a row to the segments, to the last one if it continues it. */
 static void add_row(struct tg_batch *b, struct tg_segment *segments, struct tg_lane *l, uint32_t cursor)
@@ -54,7 +54,8 @@ static int run_rows(const struct bench *t, order_fn *order, uint32_t begin, uint
 {
     max = TG_MIN(max, t->count);
     struct tg_segment *segments = calloc(max, sizeof(*segments));
-    struct tg_batch b = {.in_stride = t->lane->in_stride, .out_stride = t->lane->out_stride, .segments = segments};
+    struct tg_batch b = {
+        .in_stride = t->lane->in_stride, .out_stride = t->lane->out_stride, .segments = segments};
     int rc = segments ? 0 : -ENOMEM;
     for (uint32_t i = begin; rc == 0 && i < t->count; i += step) {
         add_row(&b, segments, t->lane, t->first + order(i, t->count));
@@ -99,7 +100,7 @@ static int run_threads(const struct bench *t)
     return rc;
 }
 
-/* ---- comparing ---------------------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 /* Output as it was before any run. */
 static void prepare(const struct bench *t)
@@ -143,7 +144,8 @@ static void remember(const struct bench *t)
 {
     for (uint32_t i = 0; i < t->count; i++) {
         t->done[i] = *tg_lane_row(t->lane, t->first + i);
-        memcpy(t->out + (size_t)i * t->lane->out_stride, tg_lane_out(t->lane, t->first + i), t->lane->out_stride);
+        memcpy(t->out + (size_t)i * t->lane->out_stride, tg_lane_out(t->lane, t->first + i),
+               t->lane->out_stride);
     }
 }
 
@@ -154,18 +156,21 @@ static uint32_t first_difference(const struct bench *t)
         const struct tg_row *row = tg_lane_row(t->lane, t->first + i), *was = &t->done[i];
         if (row->status != was->status || row->out_len != was->out_len)
             return i;
-        if (memcmp(tg_lane_out(t->lane, t->first + i), t->out + (size_t)i * t->lane->out_stride, row->out_len) != 0)
+        if (memcmp(tg_lane_out(t->lane, t->first + i), t->out + (size_t)i * t->lane->out_stride,
+                   row->out_len) != 0)
             return i;
     }
     return t->count;
 }
 
-/* ---- the runs ------------------------------------------------------------------------------------------------ */
+/* ---- the runs -------------------------------------------------------------------------------- */
 
 enum way { ROW_BY_ROW, ONE_BATCH, BACKWARDS, ON_THREADS, WAYS };
 
-static const char *const way_names[WAYS] = {
-    [ROW_BY_ROW] = "row by row", [ONE_BATCH] = "in one batch", [BACKWARDS] = "backwards", [ON_THREADS] = "on 4 threads"};
+static const char *const way_names[WAYS] = {[ROW_BY_ROW] = "row by row",
+                                            [ONE_BATCH] = "in one batch",
+                                            [BACKWARDS] = "backwards",
+                                            [ON_THREADS] = "on 4 threads"};
 
 static int run_way(const struct bench *t, enum way way)
 {
@@ -196,7 +201,8 @@ static bool check_way(const struct bench *t, enum way way)
         remember(t);
     uint32_t i = first_difference(t);
     if (i < t->count)
-        return harness_fail(t->h, "run_batch: row %u gives other bytes %s than row by row", i, way_names[way]);
+        return harness_fail(t->h, "run_batch: row %u gives other bytes %s than row by row", i,
+                            way_names[way]);
     return true;
 }
 
@@ -237,7 +243,7 @@ static bool check_lane(struct harness *h, struct tg_lane *lane)
     return fine;
 }
 
-/* ---- tasks ---------------------------------------------------------------------------------------------------- */
+/* ---- tasks ----------------------------------------------------------------------------------- */
 
 static uint32_t rows_used(const struct harness *h)
 {
@@ -251,7 +257,8 @@ static uint32_t rows_used(const struct harness *h)
 static bool room_left(const struct harness *h)
 {
     for (uint32_t c = 0; c < h->instance->shape.size_classes; c++)
-        if (tg_lane_used(h->lane_list[c]) + h->instance->shape.rows_per_task_max + 2 > h->lane_list[c]->mask + 1)
+        if (tg_lane_used(h->lane_list[c]) + h->instance->shape.rows_per_task_max + 2 >
+            h->lane_list[c]->mask + 1)
             return false;
     return rows_used(h) < h->rows;
 }
@@ -270,8 +277,8 @@ static uint32_t decode_tasks(struct harness *h, struct harness_task *tasks)
         doc.nodes = malloc(doc.capacity * sizeof(*doc.nodes));
         t->rows = (struct tg_rows){.lanes = h->lane_list, .lane_count = h->instance->shape.size_classes};
         bool ok = doc.nodes && tg_json_parse(&doc, t->payload, len, &json_err) == 0 &&
-                  h->instance->runner->decode(h->instance->self, &(struct tg_request){&doc, doc.nodes}, &t->rows,
-                                              &err) == TG_OK;
+                  h->instance->runner->decode(h->instance->self, &(struct tg_request){&doc, doc.nodes},
+                                              &t->rows, &err) == TG_OK;
         free(doc.nodes);
         if (!ok)
             harness_unclaim(&t->rows);
@@ -312,7 +319,8 @@ static char *encode_tasks(struct harness *h, const struct harness_task *tasks, u
 }
 
 /* Everything once: rows that held @fill before, all the runs, the answers. */
-static char *whole_pass(struct harness *h, struct harness_task *tasks, int fill, uint32_t *count, size_t *total)
+static char *whole_pass(struct harness *h, struct harness_task *tasks, int fill, uint32_t *count,
+                        size_t *total)
 {
     harness_step(h, "decode: for run_batch");
     harness_lanes_reset(h, fill);
@@ -337,8 +345,9 @@ static void compare_passes(struct harness *h, struct harness_task *tasks)
     else if (first && second && (total != total_again || memcmp(first, second, total) != 0))
         harness_fail(h, "encode: the answer depends on what the rows held before");
     else if (first && second) {
-        harness_ok(h, "run_batch: %u rows give the same bytes row by row, in one batch, backwards and on %d threads",
-                   rows, THREADS);
+        harness_ok(
+            h, "run_batch: %u rows give the same bytes row by row, in one batch, backwards and on %d threads",
+            rows, THREADS);
         harness_ok(h, "encode: %u answers are JSON, stay in the buffer, leave nothing allocated", count);
     }
     free(first);

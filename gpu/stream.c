@@ -19,6 +19,18 @@ void stream_prepare(struct stream *s, const struct tg_instance *instance, uint32
     };
 }
 
+void stream_reset_rows(struct stream *s)
+{
+    for (uint32_t i = 0; i < s->batch.span_count; i++) {
+        struct batch_span *span = &s->batch.spans[i];
+        for (uint32_t r = 0; r < span->count; r++) {
+            struct tg_row *row = tg_lane_row(span->lane, span->first + r);
+            row->status = TG_OK;
+            row->out_len = span->lane->out_stride;
+        }
+    }
+}
+
 void stream_fail_rows(struct stream *s, enum tg_status status)
 {
     for (uint32_t i = 0; i < s->batch.span_count; i++) {

@@ -25,6 +25,9 @@ struct stream {
 /** Bind a formed batch (stream->batch) to its job. */
 void stream_prepare(struct stream *s, const struct tg_instance *instance, uint32_t device_stream);
 
+/** Rows as they were before the first try. */
+void stream_reset_rows(struct stream *s);
+
 /** Every row of the batch failed with @status. */
 void stream_fail_rows(struct stream *s, enum tg_status status);
 

@@ -12,9 +12,10 @@
 /* The cursor is not in here: passed from call to call it stays in a register. */
 struct parser {
     const char *text, *end;
-    struct tg_json_node *next, *limit; /* first free node; one past the last */
-    struct tg_json_node *open;         /* innermost open container; NULL at the root */
-    uint32_t children;                 /* values in it so far */
+    struct tg_json_node *nodes, *limit; /* the tape and its end */
+    struct tg_json_node *next;          /* first free node */
+    struct tg_json_node *open;          /* innermost open container; NULL at the root */
+    uint32_t children;                  /* values in it so far */
     uint32_t depth;
     int status;
     struct tg_json_error error;
@@ -28,8 +29,11 @@ static const char *__attribute__((cold, noinline)) fail(struct parser *ps, const
     return NULL;
 }
 
+/* A valid text has no more values than half its bytes, rounded up: beyond that, the text is to blame. */
 static const char *__attribute__((cold, noinline)) fail_no_space(struct parser *ps, const char *at)
 {
+    if (ps->limit - ps->nodes > (ps->end - ps->text) / 2)
+        return fail(ps, at, "brackets left open");
     fail(ps, at, "too many values");
     ps->status = -ENOSPC;
     return NULL;
@@ -280,7 +284,7 @@ int tg_json_parse(struct tg_json_doc *doc, const char *text, size_t len, struct 
     }
     if (len == 0)
         text = ""; /* as NULL takes part in no arithmetic */
-    struct parser ps = {.text = text, .end = text + len, .next = doc->nodes};
+    struct parser ps = {.text = text, .end = text + len, .nodes = doc->nodes, .next = doc->nodes};
     ps.limit = doc->capacity ? doc->nodes + doc->capacity : doc->nodes;
     int status = parse(&ps);
     if (TG_UNLIKELY(status)) {

@@ -190,3 +190,8 @@ void tg_json_write_raw(struct tg_json_writer *w, struct tg_str json)
 {
     put_value(w, json.ptr, json.len);
 }
+
+void tg_json_write_verbatim(struct tg_json_writer *w, struct tg_str text)
+{
+    put(w, text.ptr, text.len);
+}

@@ -141,52 +141,40 @@ void iicp_task_resume(struct iicp *ic, struct task *t)
 
 /* ---- the way out -------------------------------------------------------------------------------------- */
 
+#define VERBATIM(w, literal) tg_json_write_verbatim((w), TG_STR(literal))
+
 /* Text that came as part of a JSON string and is still escaped as it was. */
 static void write_quoted(struct tg_json_writer *w, struct tg_str escaped)
 {
-    char text[TASK_ID_BYTES_MAX + 2];
-    text[0] = text[escaped.len + 1] = '"';
-    memcpy(text + 1, escaped.ptr, escaped.len);
-    tg_json_write_raw(w, (struct tg_str){text, escaped.len + 2});
+    VERBATIM(w, "\"");
+    tg_json_write_verbatim(w, escaped);
+    VERBATIM(w, "\"");
 }
 
+/* Also opens the object. */
 static void write_id(struct task *t, struct tg_json_writer *w)
 {
-    TG_JSON_KEY(w, "task_id");
+    VERBATIM(w, "{\"task_id\":");
     write_quoted(w, (struct tg_str){t->id, t->id_len});
 }
 
 static void write_metrics(struct task *t, struct tg_json_writer *w)
 {
-    TG_JSON_KEY(w, "metrics");
-    tg_json_write_begin_object(w);
-    TG_JSON_KEY(w, "latency_ms");
+    VERBATIM(w, ",\"error\":null,\"metrics\":{\"latency_ms\":");
     tg_json_write_f64(w, (double)((t->finished_ns - t->arrival_ns) / NS_PER_US) / 1000);
-    TG_JSON_KEY(w, "tokens_used");
-    tg_json_write_u64(w, 0);
-    TG_JSON_KEY(w, "batch_rows");
+    VERBATIM(w, ",\"tokens_used\":0,\"batch_rows\":");
     tg_json_write_u64(w, tg_rows_row(&t->rows, 0)->batch_rows);
-    tg_json_write_end_object(w);
 }
 
 static void write_result(struct task *t, struct tg_json_writer *w)
 {
-    tg_json_write_begin_object(w);
     write_id(t, w);
-    TG_JSON_KEY(w, "status");
-    tg_json_write_string(w, TG_STR("success"));
-    TG_JSON_KEY(w, "result");
+    VERBATIM(w, ",\"status\":\"success\",\"result\":");
     task_encode(t, w);
-    TG_JSON_KEY(w, "error");
-    tg_json_write_null(w);
     write_metrics(t, w);
-    TG_JSON_KEY(w, "model_used");
+    VERBATIM(w, "},\"model_used\":");
     tg_json_write_string(w, (struct tg_str){t->instance->name, strlen(t->instance->name)});
-    TG_JSON_KEY(w, "usage");
-    tg_json_write_raw(w, TG_STR("{\"total_tokens\":0}"));
-    TG_JSON_KEY(w, "generated_by_ai");
-    tg_json_write_bool(w, true);
-    tg_json_write_end_object(w);
+    VERBATIM(w, ",\"usage\":{\"total_tokens\":0},\"generated_by_ai\":true}");
 }
 
 static struct tg_str message_of(const struct task *t)
@@ -220,11 +208,12 @@ static void write_details(struct task *t, struct tg_json_writer *w)
 static void write_error(struct task *t, struct tg_json_writer *w)
 {
     struct tg_str code = tg_status_info(t->status)->code, message = message_of(t);
-    tg_json_write_begin_object(w);
     if (t->has_id) {
         write_id(t, w);
         TG_JSON_KEY(w, "status");
         tg_json_write_string(w, t->status == TG_TIMEOUT ? TG_STR("timeout") : TG_STR("error"));
+    } else {
+        tg_json_write_begin_object(w);
     }
     TG_JSON_KEY(w, "error");
     tg_json_write_begin_object(w);

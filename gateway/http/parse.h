@@ -57,8 +57,8 @@ struct http_refusal {
  * @scanned  in/out progress of the search for the head's end; 0 for a new request. Lets a head that comes byte by
  *           byte cost linear time. Opaque to the caller.
  * @head     written to on every call, of use only on success
- * Returns > 0: bytes of the head including the empty line, @head is set and @scanned 0 again; 0: need more bytes; < 0: malformed,
- * @why is set and nothing behind this point may be answered (close after the error response).
+ * Returns > 0: bytes of the head including the empty line, @head is set and @scanned 0 again; 0: need more bytes;
+ * < 0: malformed, @why is set and nothing behind this point may be answered (close after the error response).
  * A single CRLF before the request line is skipped (counted in the return value). Limits apply while incomplete
  * too: a head that is already too long is refused without waiting for its end, and so is a first line that
  * cannot become a request line.

@@ -2,7 +2,8 @@
 /* echo: the result is the payload, byte for byte, after a trip to the device and back. */
 #include "builtin.h"
 
-static int echo_create(const struct tg_host *host, const union tg_value *values, void **self, struct tg_error *err)
+static int echo_create(const struct tg_host *host, const union tg_value *values, void **self,
+                       struct tg_error *err)
 {
     *self = NULL;
     return 0;

@@ -17,17 +17,20 @@ enum { OPTION_DATA, OPTION_LABELS, OPTION_ROWS, OPTION_METRIC, OPTION_K_MAX, OPT
 static const struct tg_option knn_options[] = {
     [OPTION_DATA] = {"data", TG_OPTION_STRING, NULL, 0, 0, NULL,
                      "path of a .npy, .csv or .csv.gz file, or builtin:digits"},
-    [OPTION_LABELS] = {"labels", TG_OPTION_STRING, "auto", 0, 0, NULL,
-                       "last: the last column of a CSV file; none; or path of a .npy or .csv file; auto: last for "
-                       "builtin:digits, else none"},
-    [OPTION_ROWS] = {"rows", TG_OPTION_STRING, "all", 0, 0, NULL, "resident rows: all, or A-B counted from 1"},
+    [OPTION_LABELS] =
+        {"labels", TG_OPTION_STRING, "auto", 0, 0, NULL,
+         "last: the last column of a CSV file; none; or path of a .npy or .csv file; auto: last for "
+         "builtin:digits, else none"},
+    [OPTION_ROWS] = {"rows", TG_OPTION_STRING, "all", 0, 0, NULL,
+                     "resident rows: all, or A-B counted from 1"},
     [OPTION_METRIC] = {"metric", TG_OPTION_CHOICE, "l2", 0, 0, "l2|ip|cosine", "what near means"},
-    [OPTION_K_MAX] = {"k_max", TG_OPTION_INTEGER, "128", 1, KNN_K_MAX, NULL, "most neighbours a task may ask for"},
+    [OPTION_K_MAX] = {"k_max", TG_OPTION_INTEGER, "128", 1, KNN_K_MAX, NULL,
+                      "most neighbours a task may ask for"},
     [OPTION_VECTORS_MAX] = {"vectors_max", TG_OPTION_INTEGER, "64", 1, KNN_VECTORS_MAX, NULL,
                             "most vectors of one task"},
 };
 
-/* ---- create ------------------------------------------------------------------------------------------------ */
+/* ---- create ---------------------------------------------------------------------------------- */
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -54,7 +57,8 @@ static int labels_from_csv(const struct knn_text *text, struct knn_table *t, str
     struct knn_table column = {0};
     int rc = knn_csv_parse(text->bytes, text->len, true, &column, err);
     if (rc == 0 && (column.dim != 0 || column.rows != t->rows)) {
-        tg_error_set(err, NULL, "must be one column of %u integers, is %u of %u", t->rows, column.dim + 1, column.rows);
+        tg_error_set(err, NULL, "must be one column of %u integers, is %u of %u", t->rows, column.dim + 1,
+                     column.rows);
         rc = -EINVAL;
     }
     if (rc == 0) {
@@ -115,7 +119,8 @@ static int parse_rows(const char *text, uint32_t rows, uint32_t *first, uint32_t
     uint32_t a = 1, b = rows;
     char rest;
     bool digits_first = isdigit((unsigned char)text[0]);
-    if (strcmp(text, "all") != 0 && (!digits_first || sscanf(text, "%9" SCNu32 "-%9" SCNu32 "%c", &a, &b, &rest) != 2)) {
+    if (strcmp(text, "all") != 0 &&
+        (!digits_first || sscanf(text, "%9" SCNu32 "-%9" SCNu32 "%c", &a, &b, &rest) != 2)) {
         tg_error_set(err, "rows", "\"%.40s\" must be all or A-B, like 1-1000", text);
         return -EINVAL;
     }
@@ -146,7 +151,8 @@ static int load(struct knn *knn, const union tg_value *values, struct tg_error *
     return rc;
 }
 
-static int knn_create(const struct tg_host *host, const union tg_value *values, void **self, struct tg_error *err)
+static int knn_create(const struct tg_host *host, const union tg_value *values, void **self,
+                      struct tg_error *err)
 {
     struct knn *knn = calloc(1, sizeof(*knn));
     if (!knn) {
@@ -174,7 +180,7 @@ static void knn_destroy(void *self)
     free(knn);
 }
 
-/* ---- batches ----------------------------------------------------------------------------------------------- */
+/* ---- batches --------------------------------------------------------------------------------- */
 
 static uint32_t estimate_row_ns(const struct knn *knn)
 {
@@ -209,7 +215,8 @@ static void flush(struct slice *s)
     s->count = 0;
 }
 
-static void add_segment(struct slice *s, const struct tg_segment *segment, uint32_t in_stride, uint32_t out_stride)
+static void add_segment(struct slice *s, const struct tg_segment *segment, uint32_t in_stride,
+                        uint32_t out_stride)
 {
     for (uint32_t i = 0; i < segment->count; i++) {
         struct tg_row *row = &segment->rows[i];

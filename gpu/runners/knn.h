@@ -21,7 +21,7 @@
 
 enum knn_metric { KNN_L2, KNN_IP, KNN_COSINE };
 
-/* ---- tables of numbers ------------------------------------------------------------------------------- */
+/* ---- tables of numbers ----------------------------------------------------------------------- */
 
 /* A table as read from a file: `values` row by row, and a label for each row if there are any. */
 struct knn_table {
@@ -49,14 +49,15 @@ int knn_unzip(const void *gz, size_t len, struct knn_text *text, struct tg_error
  * @label_last   the last column is an integer label; a file of labels alone gives a table of dim 0
  * Returns 0, -EINVAL with line and column in @err, or -ENOMEM.
  */
-int knn_csv_parse(const char *text, size_t len, bool label_last, struct knn_table *table, struct tg_error *err);
+int knn_csv_parse(const char *text, size_t len, bool label_last, struct knn_table *table,
+                  struct tg_error *err);
 
 /** NumPy's format 1.0 and 2.0: a two-dimensional, C-ordered array of little-endian numbers. */
 int knn_npy_parse(const char *bytes, size_t len, struct knn_table *table, struct tg_error *err);
 /** The same for one dimension of integers: a label for each of @rows. */
 int knn_npy_labels(const char *bytes, size_t len, uint32_t rows, int64_t **labels, struct tg_error *err);
 
-/* ---- the resident set --------------------------------------------------------------------------------- */
+/* ---- the resident set ------------------------------------------------------------------------ */
 
 /* What stays in memory: rows of `stride` floats, zero behind `dim`; for cosine each row has length one. */
 struct knn_set {
@@ -77,7 +78,7 @@ int knn_set_init(struct knn_set *set, const struct knn_table *t, uint32_t first,
                  enum knn_metric metric, struct tg_error *err);
 void knn_set_finish(struct knn_set *set);
 
-/* ---- searching ------------------------------------------------------------------------------------------ */
+/* ---- searching ------------------------------------------------------------------------------- */
 
 #define KNN_TILE_QUERIES 4
 #define KNN_TILE_ROWS 64 /* multiple of 4 */
@@ -85,7 +86,8 @@ void knn_set_finish(struct knn_set *set);
 /*
  * Keys of @row_count rows of the set for one or four queries: the smaller, the nearer. keys[q][row].
  * Every kernel adds in the same order (KNN_LANES partial sums of fused multiply-adds, folded in halves), so
- * they agree to the last bit and a result does not depend on the machine, the batch or the query's place in it.
+ * they agree to the last bit and a result does not depend on the machine, the batch or the query's place in
+ * it.
  */
 typedef void knn_keys_fn(const float *const *queries, const float *rows, uint32_t row_count, uint32_t stride,
                          float (*keys)[KNN_TILE_ROWS]);
@@ -93,7 +95,7 @@ typedef void knn_keys_fn(const float *const *queries, const float *rows, uint32_
 struct knn_kernel {
     const char *name;
     bool (*usable)(void);
-    float floats_per_ns; /* rough speed, for the estimate of a row's cost */
+    float floats_per_ns;             /* rough speed, for the estimate of a row's cost */
     knn_keys_fn *l2_one, *l2_four;   /* squared distance */
     knn_keys_fn *dot_one, *dot_four; /* the negated inner product */
 };
@@ -120,7 +122,7 @@ struct knn_query {
 void knn_search(const struct knn_set *set, const struct knn_kernel *kernel, struct knn_query *queries,
                 uint32_t count);
 
-/* ---- the runner ----------------------------------------------------------------------------------------- */
+/* ---- the runner ------------------------------------------------------------------------------ */
 
 struct knn {
     struct knn_set set;
@@ -133,7 +135,8 @@ struct knn {
 #define KNN_PARAM_K 0xffu
 #define KNN_PARAM_MANY 0x100u /* the payload had "vectors": answer with a list */
 
-enum tg_status knn_decode(void *self, const struct tg_request *req, struct tg_rows *rows, struct tg_error *err);
+enum tg_status knn_decode(void *self, const struct tg_request *req, struct tg_rows *rows,
+                          struct tg_error *err);
 void knn_encode(void *self, const struct tg_rows *rows, struct tg_json_writer *w);
 
 /* The data set in the program: 1,797 digits of 64 pixels and a label (runners/data/README.md). */

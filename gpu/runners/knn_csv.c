@@ -138,7 +138,8 @@ static int check_width(struct csv *c)
     }
     if (c->column == c->columns)
         return 0;
-    tg_error_set(c->err, "data", "line %u has %u columns, the first line has %u", c->line, c->column, c->columns);
+    tg_error_set(c->err, "data", "line %u has %u columns, the first line has %u", c->line, c->column,
+                 c->columns);
     return -EINVAL;
 }
 
@@ -156,7 +157,8 @@ static int read_line(struct csv *c)
     return rc;
 }
 
-int knn_csv_parse(const char *text, size_t len, bool label_last, struct knn_table *table, struct tg_error *err)
+int knn_csv_parse(const char *text, size_t len, bool label_last, struct knn_table *table,
+                  struct tg_error *err)
 {
     struct csv c = {.at = text, .end = text + len, .label_last = label_last, .line = 1, .err = err};
     int rc = 0;

@@ -8,12 +8,14 @@
 
 #include "builtin.h"
 
-/* ---- decode ------------------------------------------------------------------------------------------------ */
+/* ---- decode ---------------------------------------------------------------------------------- */
 
-/* The name of what is wrong: "payload.vector", "payload.vectors[3]", with [17] behind it if it is one number. */
+/* The name of what is wrong: "payload.vector", "payload.vectors[3]", with [17] behind it if it is one number.
+ */
 static void name_field(char *field, size_t size, int vector, int64_t element)
 {
-    int n = vector < 0 ? snprintf(field, size, "payload.vector") : snprintf(field, size, "payload.vectors[%d]", vector);
+    int n = vector < 0 ? snprintf(field, size, "payload.vector")
+                       : snprintf(field, size, "payload.vectors[%d]", vector);
     if (element >= 0 && n > 0 && (size_t)n < size)
         snprintf(field + n, size - (size_t)n, "[%" PRId64 "]", element);
 }
@@ -43,8 +45,8 @@ __attribute__((cold)) static enum tg_status bad_number(const struct knn *knn, co
 }
 
 /* Write one query; the array's length has been checked. */
-static enum tg_status decode_vector(const struct knn *knn, const struct tg_json_node *array, int vector, float *to,
-                                    struct tg_error *err)
+static enum tg_status decode_vector(const struct knn *knn, const struct tg_json_node *array, int vector,
+                                    float *to, struct tg_error *err)
 {
     const struct tg_json_node *node = tg_json_first(array);
     double limit = (double)knn->set.limit;
@@ -130,7 +132,8 @@ static enum tg_status invalid(struct tg_error *err, const char *field, const cha
     return TG_INVALID;
 }
 
-enum tg_status knn_decode(void *self, const struct tg_request *req, struct tg_rows *rows, struct tg_error *err)
+enum tg_status knn_decode(void *self, const struct tg_request *req, struct tg_rows *rows,
+                          struct tg_error *err)
 {
     const struct knn *knn = self;
     if (!req->payload)
@@ -144,14 +147,15 @@ enum tg_status knn_decode(void *self, const struct tg_request *req, struct tg_ro
         return invalid(err, "payload.vector", "is missing (or \"vectors\", an array of them)");
     if (vector && vectors)
         return invalid(err, "payload.vectors", "give \"vector\" or \"vectors\", not both");
-    enum tg_status s = runner_integer(tg_json_get(req->doc, req->payload, TG_STR("k")), "payload.k", 1, knn->k_max,
-                                      &k, err);
+    enum tg_status s =
+        runner_integer(tg_json_get(req->doc, req->payload, TG_STR("k")), "payload.k", 1, knn->k_max, &k, err);
     if (s != TG_OK)
         return s;
-    return vector ? decode_one(knn, vector, (uint64_t)k, rows, err) : decode_many(knn, vectors, (uint64_t)k, rows, err);
+    return vector ? decode_one(knn, vector, (uint64_t)k, rows, err)
+                  : decode_many(knn, vectors, (uint64_t)k, rows, err);
 }
 
-/* ---- encode ------------------------------------------------------------------------------------------------ */
+/* ---- encode ---------------------------------------------------------------------------------- */
 
 /* What a person calls the key: the distance itself, or the score with its own sign. */
 static void write_measure(const struct knn_set *set, float key, struct tg_json_writer *w)
@@ -202,7 +206,8 @@ static int64_t majority(const struct knn_set *set, const struct knn_hit *hits, u
     return label;
 }
 
-static void write_answer(const struct knn_set *set, const struct tg_rows *rows, uint32_t i, struct tg_json_writer *w)
+static void write_answer(const struct knn_set *set, const struct tg_rows *rows, uint32_t i,
+                         struct tg_json_writer *w)
 {
     const struct knn_hit *hits = tg_rows_out(rows, i);
     uint32_t count = tg_rows_row(rows, i)->out_len / (uint32_t)sizeof(*hits);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * knn: NumPy's .npy files, formats 1.0 and 2.0 (numpy.lib.format): six magic bytes, version, length of the header,
- * a Python dict as text, the array's bytes. The header is checked word by word and every size before it is used.
+ * knn: NumPy's .npy files, formats 1.0 and 2.0 (numpy.lib.format): six magic bytes, version, length of the
+ * header, a Python dict as text, the array's bytes. The header is checked word by word and every size before
+ * it is used.
  */
 #include "knn.h"
 
@@ -23,7 +24,7 @@ static int complain(struct tg_error *err, const char *what)
     return -EINVAL;
 }
 
-/* ---- the header ------------------------------------------------------------------------------------------- */
+/* ---- the header ------------------------------------------------------------------------------ */
 
 /* The text that follows 'key': in the header, or NULL. */
 static const char *find_value(const char *header, const char *key)
@@ -45,7 +46,8 @@ static const char *find_value(const char *header, const char *key)
 /* '<f4', '|u1' and the like: little-endian or of one byte. */
 static int read_descr(const char *at, struct npy *n, struct tg_error *err)
 {
-    static const char known[][6] = {"<f4'", "<f8'", "|i1'", "|u1'", "<i2'", "<u2'", "<i4'", "<u4'", "<i8'", "<u8'"};
+    static const char known[][6] = {"<f4'", "<f8'", "|i1'", "|u1'", "<i2'",
+                                    "<u2'", "<i4'", "<u4'", "<i8'", "<u8'"};
     for (size_t i = 0; at && *at == '\'' && i < TG_ARRAY_SIZE(known); i++) {
         if (strncmp(at + 1, known[i], 4) == 0) {
             n->kind = known[i][1];
@@ -114,7 +116,9 @@ static int open_npy(const char *bytes, size_t len, struct npy *n, struct tg_erro
     free(header);
     n->items = p + start + header_bytes;
     size_t rest = len - start - header_bytes;
-    uint64_t items = rc ? 0 : n->dims == 0 ? 0 : n->shape[0] * (n->dims == 2 ? n->shape[1] : 1); /* 32 x 32 bits */
+    uint64_t items = rc             ? 0
+                     : n->dims == 0 ? 0
+                                    : n->shape[0] * (n->dims == 2 ? n->shape[1] : 1); /* 32 x 32 bits */
     if (rc == 0 && items != rest / n->item_bytes)
         rc = complain(err, "the file does not hold as many items as its shape says");
     if (rc == 0 && rest % n->item_bytes)
@@ -122,7 +126,7 @@ static int open_npy(const char *bytes, size_t len, struct npy *n, struct tg_erro
     return rc;
 }
 
-/* ---- items -------------------------------------------------------------------------------------------------- */
+/* ---- items ----------------------------------------------------------------------------------- */
 
 /* Items are not aligned and little-endian, as is every machine we run on. */
 #define READ(type, p)                                                                                        \
@@ -174,8 +178,8 @@ static int copy_values(const struct npy *n, float *values, struct tg_error *err)
     for (size_t i = 0; i < items; i++) {
         double v = read_item(n, i);
         if (!isfinite(v) || fabs(v) > (double)FLT_MAX) {
-            tg_error_set(err, "data", "npy: row %zu, column %zu is not finite as a 32-bit float", i / n->shape[1],
-                         i % n->shape[1]);
+            tg_error_set(err, "data", "npy: row %zu, column %zu is not finite as a 32-bit float",
+                         i / n->shape[1], i % n->shape[1]);
             return -EINVAL;
         }
         values[i] = (float)v;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * knn: the search. A tile of rows is held in the nearest cache while all queries of a slice pass over it, so the
- * set is streamed from memory once for a whole slice, not once a query.
+ * knn: the search. A tile of rows is held in the nearest cache while all queries of a slice pass over it, so
+ * the set is streamed from memory once for a whole slice, not once a query.
  */
 #include "knn.h"
 
@@ -26,8 +26,9 @@ const struct knn_kernel *knn_kernel_best(void)
 
 /*
  * Rows come in ascending order, so a key equal to one that is in already goes behind it and the smaller index
- * wins by itself. The list is short (k <= 128, a kilobyte), so shifting costs no more than sifting a heap, and
- * the list is sorted when the search ends. Few rows get here: about k * ln(rows / k) of a set in random order.
+ * wins by itself. The list is short (k <= 128, a kilobyte), so shifting costs no more than sifting a heap,
+ * and the list is sorted when the search ends. Few rows get here: about k * ln(rows / k) of a set in random
+ * order.
  */
 static void insert(struct knn_query *q, float key, uint32_t index)
 {

@@ -15,7 +15,8 @@ void knn_table_finish(struct knn_table *t)
 
 /*
  * With every component at most L in magnitude a difference is at most 2 L, and dim squares of it stay below
- * FLT_MAX; so no distance becomes infinite and no sum of products becomes NaN. The margin covers the rounding.
+ * FLT_MAX; so no distance becomes infinite and no sum of products becomes NaN. The margin covers the
+ * rounding.
  */
 float knn_limit(uint32_t dim)
 {
@@ -39,8 +40,8 @@ static int copy_row(struct knn_set *set, uint32_t row, const float *from, struct
     float *to = set->vectors + (size_t)row * set->stride;
     for (uint32_t i = 0; i < set->dim; i++) {
         if (fabsf(from[i]) > set->limit) {
-            tg_error_set(err, "data", "row %u, column %u: beyond %g, where distances overflow", set->first_row + row,
-                         i, (double)set->limit);
+            tg_error_set(err, "data", "row %u, column %u: beyond %g, where distances overflow",
+                         set->first_row + row, i, (double)set->limit);
             return -EINVAL;
         }
         to[i] = from[i];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * knn: kernels for AVX2 with FMA and for AVX-512. A tile is four sums at once, either four rows against one query
- * or one row against four queries: enough independent chains to keep the multipliers busy, and each sum adds in
- * the order knn_scalar.c prescribes. Built on x86-64 only; which of them the machine can run is asked at start.
+ * knn: kernels for AVX2 with FMA and for AVX-512. A tile is four sums at once, either four rows against one
+ * query or one row against four queries: enough independent chains to keep the multipliers busy, and each sum
+ * adds in the order knn_scalar.c prescribes. Built on x86-64 only; which of them the machine can run is asked
+ * at start.
  */
 #include "knn.h"
 
@@ -13,7 +14,7 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 4") /* so that the sums stay in registers */
 
-/* ---- folding -------------------------------------------------------------------------------------------- */
+/* ---- folding --------------------------------------------------------------------------------- */
 
 /* Eight partial sums to four. */
 AVX2 INLINE __m128 fold8(__m256 v)
@@ -35,7 +36,7 @@ AVX512 INLINE __m256 fold16(__m512 v)
     return _mm256_add_ps(_mm512_castps512_ps256(v), _mm256_castpd_ps(_mm512_extractf64x4_pd(halves, 1)));
 }
 
-/* ---- four sums -------------------------------------------------------------------------------------------- */
+/* ---- four sums ------------------------------------------------------------------------------- */
 
 /* One step of a sum: squares of differences, or products. */
 AVX2 INLINE __m256 step8(__m256 q, __m256 x, __m256 sum, bool dot)
@@ -83,7 +84,7 @@ AVX512 INLINE __m128 sums_avx512(const float *const q[4], const float *const x[4
     return fold4x4(four[0], four[1], four[2], four[3]);
 }
 
-/* ---- tiles ------------------------------------------------------------------------------------------------ */
+/* ---- tiles ----------------------------------------------------------------------------------- */
 
 /* Keys of dot products are negated: the largest product is the nearest. */
 AVX2 INLINE __m128 to_keys(__m128 sums, bool dot)
@@ -100,7 +101,7 @@ INLINE const float *row_at(const float *rows, uint32_t r, uint32_t row_count, ui
 /* One query, four rows at a time. */
 #define DEFINE_ONE(name, isa, sums, dot)                                                                     \
     isa static void name(const float *const *queries, const float *rows, uint32_t row_count,                 \
-                         uint32_t stride, float (*keys)[KNN_TILE_ROWS])                                      \
+                         uint32_t stride, float(*keys)[KNN_TILE_ROWS])                                       \
     {                                                                                                        \
         const float *const q[4] = {queries[0], queries[0], queries[0], queries[0]};                          \
         for (uint32_t r = 0; r < row_count; r += 4) {                                                        \
@@ -114,7 +115,7 @@ INLINE const float *row_at(const float *rows, uint32_t r, uint32_t row_count, ui
 /* Four queries, one row at a time. */
 #define DEFINE_FOUR(name, isa, sums, dot)                                                                    \
     isa static void name(const float *const *queries, const float *rows, uint32_t row_count,                 \
-                         uint32_t stride, float (*keys)[KNN_TILE_ROWS])                                      \
+                         uint32_t stride, float(*keys)[KNN_TILE_ROWS])                                       \
     {                                                                                                        \
         const float *const q[4] = {queries[0], queries[1], queries[2], queries[3]};                          \
         for (uint32_t r = 0; r < row_count; r++) {                                                           \

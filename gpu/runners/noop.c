@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * noop: answers after a set time without keeping a thread busy. It measures everything but the computing, and
- * stands in for a slow device: a batch takes as long as its longest row, so with max_batch = 1 rows of different
- * length do not hold one another.
+ * stands in for a slow device: a batch takes as long as its longest row, so with max_batch = 1 rows of
+ * different length do not hold one another.
  */
 #include "builtin.h"
 
@@ -16,10 +16,12 @@ struct noop {
 };
 
 static const struct tg_option noop_options[] = {
-    {"sleep_ms", TG_OPTION_INTEGER, "0", 0, SLEEP_MS_MAX, NULL, "time a task takes unless its payload says otherwise"},
+    {"sleep_ms", TG_OPTION_INTEGER, "0", 0, SLEEP_MS_MAX, NULL,
+     "time a task takes unless its payload says otherwise"},
 };
 
-static int noop_create(const struct tg_host *host, const union tg_value *values, void **self, struct tg_error *err)
+static int noop_create(const struct tg_host *host, const union tg_value *values, void **self,
+                       struct tg_error *err)
 {
     struct noop *n = malloc(sizeof(*n));
     if (!n) {

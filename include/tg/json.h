@@ -13,11 +13,17 @@
 #define TG_JSON_DEPTH_MAX 64
 #define TG_JSON_TEXT_MAX (256u << 20) /* 28 bits of offset */
 
+/*
+ * Nodes for any text of this length: each value but the root brings a comma, colon or bracket along, so len / 2 + 1
+ * hold every valid text; the rest is for brackets that a malformed one leaves open, to find its exact error.
+ */
+#define TG_JSON_NODES_MAX(len) ((len) / 2 + 1 + TG_JSON_DEPTH_MAX / 2)
+
 enum tg_json_type {
     TG_JSON_NULL,
     TG_JSON_FALSE,
     TG_JSON_TRUE,
-    TG_JSON_INT,  /* no fraction, no exponent, fits int64 */
+    TG_JSON_INT,  /* no fraction, no exponent, fits int64; -0 is REAL, to keep its sign */
     TG_JSON_UINT, /* likewise, above INT64_MAX, fits uint64 */
     TG_JSON_REAL, /* every other number, correctly rounded to double */
     TG_JSON_STRING,
@@ -45,7 +51,7 @@ struct tg_json_doc {
     const char *text; /* borrowed for as long as the document is read */
     uint32_t len;
     uint32_t count;    /* nodes used; nodes[0] is the root */
-    uint32_t capacity; /* nodes available: len / 2 + 1 always suffice */
+    uint32_t capacity; /* nodes available: TG_JSON_NODES_MAX(len) always suffice, len / 2 + 1 for valid texts */
     struct tg_json_node *nodes;
 };
 
@@ -58,7 +64,9 @@ struct tg_json_error {
  * Parse one JSON value with nothing but white space around it.
  * @doc  nodes and capacity set by the caller; text, len and count are set here
  * Returns 0; -EINVAL malformed (also depth > TG_JSON_DEPTH_MAX, invalid UTF-8, lone surrogate escape,
- * number beyond double's range); -ENOSPC too many nodes; -EFBIG text too long. @err is set on failure only.
+ * number beyond double's range); -ENOSPC too many nodes (never with capacity > len / 2); -EFBIG text too long.
+ * @err is set on failure only; its offset is exact, save that a text which has used len / 2 + 1 nodes, and so cannot
+ * be valid, is refused at the next value.
  */
 TG_API int tg_json_parse(struct tg_json_doc *doc, const char *text, size_t len, struct tg_json_error *err);
 
@@ -134,7 +142,7 @@ TG_API const struct tg_json_node *tg_json_get(const struct tg_json_doc *doc, con
 
 /*
  * Appends to a buffer of fixed size. What does not fit is dropped and `overflow` set; nothing is ever written
- * past `cap`. Commas and nothing else are automatic: the writer looks at the last byte it wrote.
+ * past `cap`. Commas and nothing else are automatic (except around verbatim text): the writer looks at the last byte it wrote.
  */
 struct tg_json_writer {
     char *buf;
@@ -157,7 +165,7 @@ TG_API void tg_json_write_key(struct tg_json_writer *w, struct tg_str key);
 TG_API void tg_json_write_string(struct tg_json_writer *w, struct tg_str s);
 TG_API void tg_json_write_i64(struct tg_json_writer *w, int64_t v);
 TG_API void tg_json_write_u64(struct tg_json_writer *w, uint64_t v);
-/* Shortest text that reads back to the same double; integral values below 1e17 print as integers; not finite: null. */
+/* Shortest text that reads back to the same double; integral values below 1e21 print as integers; not finite: null. */
 TG_API void tg_json_write_f64(struct tg_json_writer *w, double v);
 /* Shortest text that reads back to the same float. */
 TG_API void tg_json_write_f32(struct tg_json_writer *w, float v);
@@ -165,6 +173,8 @@ TG_API void tg_json_write_bool(struct tg_json_writer *w, bool v);
 TG_API void tg_json_write_null(struct tg_json_writer *w);
 /* A value that is JSON text already (validated by the parser, or our own). */
 TG_API void tg_json_write_raw(struct tg_json_writer *w, struct tg_str json);
+/* Punctuation and all, exactly as it stands: for fixed parts of an answer that need not be put together each time. */
+TG_API void tg_json_write_verbatim(struct tg_json_writer *w, struct tg_str text);
 
 /* Literal-key shorthands for response code: TG_JSON_KEY(w, "status"). */
 #define TG_JSON_KEY(w, literal) tg_json_write_key((w), TG_STR(literal))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A runner in one file: payload {"x": [numbers], "a": number} gives {"y": [a * x + b]}, with b from the
- * configuration. docs/runners.md walks through it. It includes tg/runner.h and nothing else of the gateway, and
- * links to nothing: what it calls is found in the program that loads it.
+ * configuration. docs/runners.md walks through it. It includes tg/runner.h and nothing else of the gateway,
+ * and links to nothing: what it calls is found in the program that loads it.
  */
 #include "tg/runner.h"
 
@@ -25,7 +25,8 @@ enum { OPTION_B, OPTION_LENGTH_MAX };
 
 static const struct tg_option options[] = {
     [OPTION_B] = {"b", TG_OPTION_NUMBER, "0", -1e6, 1e6, NULL, "added to every product"},
-    [OPTION_LENGTH_MAX] = {"length_max", TG_OPTION_INTEGER, "1024", 1, 65536, NULL, "most numbers of one task"},
+    [OPTION_LENGTH_MAX] = {"length_max", TG_OPTION_INTEGER, "1024", 1, 65536, NULL,
+                           "most numbers of one task"},
 };
 
 static int create(const struct tg_host *host, const union tg_value *values, void **self, struct tg_error *err)
@@ -77,7 +78,8 @@ static bool read_number(const struct tg_json_node *node, float *value)
 }
 
 /* Check everything that can be checked before claiming: then most bad tasks cost no row. */
-static enum tg_status decode(void *self, const struct tg_request *req, struct tg_rows *rows, struct tg_error *err)
+static enum tg_status decode(void *self, const struct tg_request *req, struct tg_rows *rows,
+                             struct tg_error *err)
 {
     const struct scale *s = self;
     const struct tg_json_node *x = req->payload ? tg_json_get(req->doc, req->payload, TG_STR("x")) : NULL;

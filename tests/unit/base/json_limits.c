@@ -84,10 +84,38 @@ Test(json_limits, half_the_length_plus_one_nodes_suffice_for_the_densest_texts)
         text[0] = '[';
         repeat(text + 1, "0,", n);
         text[2 * n] = ']';
-        struct rig r = rig_parse((struct tg_str){text, 2 * n + 1});
+        struct rig r = rig_parse_capacity((struct tg_str){text, 2 * n + 1}, (uint32_t)n + 1);
         cr_assert_eq(r.status, 0);
         cr_assert_eq(r.doc.count, n + 1);
         cr_assert_eq(r.doc.count, (2 * n + 1) / 2 + 1);
+        rig_finish(&r);
+    }
+}
+
+/* Nothing is denser than brackets that stay open, and any value may be the one that no longer fits. */
+Test(json_limits, malformed_texts_find_their_exact_error_in_the_nodes_promised)
+{
+    static char text[400];
+    for (size_t open = 1; open <= 64; open++)
+        for (size_t more = 0; more < 100; more++) {
+            memset(text, '[', open);
+            size_t len = open + repeat(text + open, "0,", more).len;
+            struct rig r = rig_parse((struct tg_str){text, len});
+            cr_assert_eq(r.status, -EINVAL);
+            cr_assert_eq(r.err.offset, len);
+            cr_assert_str_eq(r.err.message, "unexpected end of text");
+            rig_finish(&r);
+        }
+}
+
+Test(json_limits, half_the_length_plus_one_nodes_never_end_in_no_space)
+{
+    static char text[64];
+    for (size_t open = 1; open <= 64; open++) {
+        memset(text, '[', open);
+        struct rig r = rig_parse_capacity((struct tg_str){text, open}, (uint32_t)open / 2 + 1);
+        cr_expect_eq(r.status, -EINVAL);
+        cr_expect_leq(r.err.offset, open);
         rig_finish(&r);
     }
 }
@@ -103,7 +131,8 @@ Test(json_limits, one_node_less_than_needed_is_no_space)
         cr_assert_eq(full.status, 0);
         for (uint32_t capacity = 0; capacity <= full.doc.count; capacity++) {
             struct rig r = rig_parse_capacity(texts[i], capacity);
-            cr_expect_eq(r.status, capacity < full.doc.count ? -ENOSPC : 0, "%s with %u", texts[i].ptr, capacity);
+            cr_expect_eq(r.status, capacity < full.doc.count ? -ENOSPC : 0, "%s with %u: %d", texts[i].ptr, capacity,
+                         r.status);
             rig_finish(&r);
         }
         rig_finish(&full);

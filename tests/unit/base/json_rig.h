@@ -30,7 +30,7 @@ static inline struct rig rig_parse_capacity(struct tg_str s, uint32_t capacity)
 
 static inline struct rig rig_parse(struct tg_str s)
 {
-    return rig_parse_capacity(s, (uint32_t)(s.len / 2 + 1));
+    return rig_parse_capacity(s, (uint32_t)TG_JSON_NODES_MAX(s.len));
 }
 
 static inline void rig_finish(struct rig *r)

@@ -5,7 +5,22 @@
 #include <signal.h>
 #include <stdlib.h>
 
-enum bad { NOTHING, ABI, FUNCTION, NEIGHBOUR, ORDER, CRASH, LEAK, TEXT, OUTPUT, STATUS, ROWS, BUFFER, STALE, FULL };
+enum bad {
+    NOTHING,
+    ABI,
+    FUNCTION,
+    NEIGHBOUR,
+    ORDER,
+    CRASH,
+    LEAK,
+    TEXT,
+    OUTPUT,
+    STATUS,
+    ROWS,
+    BUFFER,
+    STALE,
+    FULL
+};
 
 static int create(const struct tg_host *host, const union tg_value *values, void **self, struct tg_error *err)
 {
@@ -24,7 +39,8 @@ static void shape(void *self, struct tg_shape *shape)
         .size_classes = 1, .in_bytes = {64}, .out_bytes = {64}, .rows_per_task_max = 1, .max_batch = 16};
 }
 
-static enum tg_status decode(void *self, const struct tg_request *req, struct tg_rows *rows, struct tg_error *err)
+static enum tg_status decode(void *self, const struct tg_request *req, struct tg_rows *rows,
+                             struct tg_error *err)
 {
     if (req->payload->type != TG_JSON_OBJECT) {
         tg_error_set(err, "payload", "%s", BAD == STATUS ? "" : "must be an object");

@@ -64,7 +64,8 @@ Test(noop, bad_payloads_name_their_field)
 
 Test(echo, gives_back_any_json_byte_for_byte)
 {
-    const char *texts[] = {"null", "true", "-0.0", "1.50e+3", "\"a\\u0041\\n\"", "[1, 2,\t3]", "{\"a\": {\"b\":[ ]}}"};
+    const char *texts[] = {
+        "null", "true", "-0.0", "1.50e+3", "\"a\\u0041\\n\"", "[1, 2,\t3]", "{\"a\": {\"b\":[ ]}}"};
     fixture_open(&f, SETTINGS({"type", "echo", NULL}));
     for (size_t i = 0; i < TG_ARRAY_SIZE(texts); i++) {
         cr_assert_eq(fixture_ask(&f, texts[i]), TG_OK);

@@ -61,8 +61,8 @@ static void expect_fault(const char *name, const char *words)
 
 Test(harness, the_example_plugin_passes)
 {
-    cr_assert_eq(RUN(plugin("scale_plugin"), "--payload", "{\"x\":[1,2.5],\"a\":2}", "--payload", "{\"x\":[1e3]}",
-                     "--option", "b=1.5"),
+    cr_assert_eq(RUN(plugin("scale_plugin"), "--payload", "{\"x\":[1,2.5],\"a\":2}", "--payload",
+                     "{\"x\":[1e3]}", "--option", "b=1.5"),
                  0, "%s", output);
     expect_output("ok   run_batch: 64 rows");
     expect_output("ok   encode: 64 answers");
@@ -81,9 +81,11 @@ Test(harness, the_built_in_runners_pass)
     cr_assert_eq(RUN("echo", "--payload", "{\"a\":[1,\"x\",null]}", "--payload", "1.50"), 0, "%s", output);
     cr_assert_eq(RUN("knn", "--option", "data=builtin:digits", "--option", "k_max=5", "--payload",
                      "{\"k\":5,\"vectors\":["
-                     "[0,0,5,13,9,1,0,0,0,0,13,15,10,15,5,0,0,3,15,2,0,11,8,0,0,4,12,0,0,8,8,0,0,5,8,0,0,9,8,0,0,4,11,0,"
+                     "[0,0,5,13,9,1,0,0,0,0,13,15,10,15,5,0,0,3,15,2,0,11,8,0,0,4,12,0,0,8,8,0,0,5,8,0,0,9,8,"
+                     "0,0,4,11,0,"
                      "1,12,7,0,0,2,14,5,10,12,0,0,0,0,6,13,10,0,0,0],"
-                     "[0,0,5,13,9,1,0,0,0,0,13,15,10,15,5,0,0,3,15,2,0,11,8,0,0,4,12,0,0,8,8,0,0,5,8,0,0,9,8,0,0,4,11,0,"
+                     "[0,0,5,13,9,1,0,0,0,0,13,15,10,15,5,0,0,3,15,2,0,11,8,0,0,4,12,0,0,8,8,0,0,5,8,0,0,9,8,"
+                     "0,0,4,11,0,"
                      "1,12,7,0,0,2,14,5,10,12,0,0,0,0,6,13,10,9,1,0.5]]}"),
                  0, "%s", output);
     expect_output("ok   run_batch: 64 rows");
@@ -164,6 +166,12 @@ Test(harness, a_wrong_command_line_is_told_apart)
     cr_assert_eq(RUN("noop", "--rows", "12x"), 2);
     cr_assert_eq(RUN("noop", "--option", "novalue"), 2);
     cr_assert_eq(RUN("noop", "--what", "1"), 2);
+}
+
+Test(harness, help_is_no_error)
+{
+    cr_assert_eq(RUN("--help"), 0);
+    expect_output("--payload  a payload the runner takes");
 }
 
 Test(plugin, loads_as_an_instance_and_answers_to_its_own_type)

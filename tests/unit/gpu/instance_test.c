@@ -36,8 +36,9 @@ Test(instance, common_keys_override_them)
 
 Test(instance, an_unknown_key_names_its_place_and_the_nearest)
 {
-    expect_problem(SETTINGS({"type", "noop", "f.toml:2"}, {"sleep_sm", "5", "f.toml:3"}),
-                   "f.toml:3: runner.t.sleep_sm: a noop runner has no such option; did you mean \"sleep_ms\"?");
+    expect_problem(
+        SETTINGS({"type", "noop", "f.toml:2"}, {"sleep_sm", "5", "f.toml:3"}),
+        "f.toml:3: runner.t.sleep_sm: a noop runner has no such option; did you mean \"sleep_ms\"?");
     expect_problem(SETTINGS({"type", "noop", NULL}, {"max_bach", "5", NULL}), "did you mean \"max_batch\"?");
     expect_problem(SETTINGS({"type", "noop", NULL}, {"zzzzzzzzzz", "5", NULL}), "no such option\n");
 }
@@ -45,7 +46,8 @@ Test(instance, an_unknown_key_names_its_place_and_the_nearest)
 Test(instance, an_unknown_type_lists_what_there_is)
 {
     expect_problem(SETTINGS({"type", "knm", "f.toml:2"}),
-                   "f.toml:2: runner.t.type: there is no \"knm\" runner; did you mean \"knn\"? (there are: noop, echo, knn)");
+                   "f.toml:2: runner.t.type: there is no \"knm\" runner; did you mean \"knn\"? (there are: "
+                   "noop, echo, knn)");
     expect_problem(SETTINGS({"max_batch", "1", NULL}), "f.toml:1: runner.t: \"type\" is missing");
 }
 
@@ -72,13 +74,14 @@ Test(instance, values_are_checked_against_their_row)
         {"intent", "urn:with space", "is no URN"},
     };
     for (size_t i = 0; i < TG_ARRAY_SIZE(cases); i++)
-        expect_problem(SETTINGS({"type", "noop", NULL}, {cases[i].key, cases[i].value, "f.toml:9"}), cases[i].words);
+        expect_problem(SETTINGS({"type", "noop", NULL}, {cases[i].key, cases[i].value, "f.toml:9"}),
+                       cases[i].words);
 }
 
 Test(instance, every_problem_is_reported_not_only_the_first)
 {
-    expect_problem(SETTINGS({"type", "knn", NULL}, {"metric", "l1", NULL}, {"k_max", "0", NULL}, {"foo_bar", "1", NULL},
-                            {"streams", "many", NULL}, {"streams", "2", NULL}),
+    expect_problem(SETTINGS({"type", "knn", NULL}, {"metric", "l1", NULL}, {"k_max", "0", NULL},
+                            {"foo_bar", "1", NULL}, {"streams", "many", NULL}, {"streams", "2", NULL}),
                    "runner.t.streams: given twice");
     cr_assert_eq(f.problems.count, 6, "%s", f.problems.text);
     cr_assert_not_null(strstr(f.problems.text, "must be one of l2|ip|cosine"));
@@ -112,7 +115,8 @@ Test(instance, option_types_parse)
 {
     union tg_value v;
     struct tg_error err;
-    struct tg_option number = {"n", TG_OPTION_NUMBER, "0", 0, 1, NULL, "d"}, flag = {.key = "b", .type = TG_OPTION_BOOL};
+    struct tg_option number = {"n", TG_OPTION_NUMBER, "0", 0, 1, NULL, "d"},
+                     flag = {.key = "b", .type = TG_OPTION_BOOL};
     struct tg_option choice = {"c", TG_OPTION_CHOICE, "a", 0, 0, "ab|a", "d"};
     cr_assert_eq(tg_option_parse(&number, "0.25", &v, &err), 0);
     cr_assert_eq(v.number, 0.25);
@@ -132,7 +136,8 @@ Test(instance, nearest_counts_swaps_as_one_edit)
     cr_assert_str_eq(tg_option_nearest("metirc", words, 3), "metric");
     cr_assert_str_eq(tg_option_nearest("row", words, 3), "rows");
     cr_assert_null(tg_option_nearest("unrelated", words, 3));
-    cr_assert_null(tg_option_nearest("a_word_that_is_far_longer_than_any_option_could_reasonably_be_and_more", words, 3));
+    cr_assert_null(tg_option_nearest("a_word_that_is_far_longer_than_any_option_could_reasonably_be_and_more",
+                                     words, 3));
 }
 
 static int shape_error(const struct tg_shape *s, const char *words)
@@ -221,8 +226,8 @@ Test(instance, faults_of_an_option_are_named)
         {{"a", TG_OPTION_BOOL, "true", 0, 0, NULL, NULL}},
         {{"a", TG_OPTION_BOOL, "true", 0, 0, NULL, "d"}, {"a", TG_OPTION_BOOL, "true", 0, 0, NULL, "d"}},
     };
-    const char *words[] = {"key must be", "unknown type",  "without choices", "min is above max",
-                           "its default", "no doc",        "listed twice"};
+    const char *words[] = {"key must be", "unknown type", "without choices", "min is above max",
+                           "its default", "no doc",       "listed twice"};
     for (size_t i = 0; i < TG_ARRAY_SIZE(bad); i++) {
         struct tg_runner r = *tg_runner_find("noop");
         r.options = bad[i];

@@ -84,7 +84,7 @@ Test(knn_csv, a_nul_inside_is_no_end)
     cr_assert_not_null(strstr(err.message, "expected a comma"), "%s", err.message);
 }
 
-/* ---- npy ----------------------------------------------------------------------------------------------------- */
+/* ---- npy ------------------------------------------------------------------------------------- */
 
 static char file[4096];
 static size_t file_len;
@@ -222,7 +222,7 @@ Test(knn_npy, labels_are_one_dimension_of_integers)
     cr_assert_not_null(strstr(err.message, "label 1"), "%s", err.message);
 }
 
-/* ---- files and sets ---------------------------------------------------------------------------------------------- */
+/* ---- files and sets -------------------------------------------------------------------------- */
 
 static char path[64];
 

@@ -36,8 +36,8 @@ static float *random_queries(const struct knn_set *set, uint32_t count, bool int
     return q;
 }
 
-static void search(const struct knn_set *set, const struct knn_kernel *kernel, const float *q, uint32_t count, uint32_t k,
-                   struct knn_hit *hits)
+static void search(const struct knn_set *set, const struct knn_kernel *kernel, const float *q, uint32_t count,
+                   uint32_t k, struct knn_hit *hits)
 {
     struct knn_query queries[64];
     for (uint32_t i = 0; i < count; i++)
@@ -74,7 +74,8 @@ Test(knn_kernel, every_kernel_gives_the_same_bits_for_any_data)
                     continue;
                 memset(got, 0xff, sizeof(got));
                 search(&set, *k, q, 7, 9, got);
-                cr_assert_arr_eq(got, expected, sizeof(got), "%s, %u dims, metric %zu", (*k)->name, dims[d], m);
+                cr_assert_arr_eq(got, expected, sizeof(got), "%s, %u dims, metric %zu", (*k)->name, dims[d],
+                                 m);
             }
             free(q);
             knn_set_finish(&set);
@@ -94,7 +95,8 @@ Test(knn_kernel, a_query_gets_the_same_answer_alone_and_in_company)
             search(&set, *k, q, count, 20, together);
             for (uint32_t i = 0; i < count; i++) {
                 search(&set, *k, q + (size_t)i * set.stride, 1, 20, alone);
-                cr_assert_arr_eq(alone, together + i * 20, sizeof(alone), "%s, %u of %u", (*k)->name, i, count);
+                cr_assert_arr_eq(alone, together + i * 20, sizeof(alone), "%s, %u of %u", (*k)->name, i,
+                                 count);
             }
         }
     }
@@ -109,7 +111,8 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void expect_as_reference(const struct knn_set *set, const float *q, const struct knn_hit *hits, uint32_t k)
+static void expect_as_reference(const struct knn_set *set, const float *q, const struct knn_hit *hits,
+                                uint32_t k)
 {
     double *all = malloc(set->rows * sizeof(*all));
     for (uint32_t r = 0; r < set->rows; r++)

@@ -12,7 +12,7 @@
 
 static struct fixture f;
 
-/* ---- a small set ----------------------------------------------------------------------------------------------- */
+/* ---- a small set ----------------------------------------------------------------------------- */
 
 static char path[64];
 
@@ -42,10 +42,12 @@ static void expect_answer(const char *payload, const char *answer)
 Test(knn, one_vector_gets_its_neighbours_and_their_vote)
 {
     open_line("l2");
-    expect_answer("{\"vector\":[0.5,0]}", "{\"neighbors\":[{\"index\":0,\"distance\":0.5,\"label\":7}],\"label\":7}");
-    expect_answer("{\"k\":3,\"vector\":[3,4],\"ignored\":{}}",
-                  "{\"neighbors\":[{\"index\":3,\"distance\":4,\"label\":8},{\"index\":2,\"distance\":4.1231055,"
-                  "\"label\":8},{\"index\":1,\"distance\":4.472136,\"label\":7}],\"label\":8}");
+    expect_answer("{\"vector\":[0.5,0]}",
+                  "{\"neighbors\":[{\"index\":0,\"distance\":0.5,\"label\":7}],\"label\":7}");
+    expect_answer(
+        "{\"k\":3,\"vector\":[3,4],\"ignored\":{}}",
+        "{\"neighbors\":[{\"index\":3,\"distance\":4,\"label\":8},{\"index\":2,\"distance\":4.1231055,"
+        "\"label\":8},{\"index\":1,\"distance\":4.472136,\"label\":7}],\"label\":8}");
     fixture_close(&f);
 }
 
@@ -63,29 +65,32 @@ Test(knn, several_vectors_get_a_list_even_if_it_is_one)
 Test(knn, a_tied_vote_goes_to_the_nearest)
 {
     open_line("l2");
-    expect_answer("{\"vector\":[1.6,0],\"k\":4}",
-                  "{\"neighbors\":[{\"index\":2,\"distance\":0.39999998,\"label\":8},{\"index\":1,\"distance\":0.6,"
-                  "\"label\":7},{\"index\":3,\"distance\":1.4,\"label\":8},{\"index\":0,\"distance\":1.6,\"label\":7}],"
-                  "\"label\":8}");
+    expect_answer(
+        "{\"vector\":[1.6,0],\"k\":4}",
+        "{\"neighbors\":[{\"index\":2,\"distance\":0.39999998,\"label\":8},{\"index\":1,\"distance\":0.6,"
+        "\"label\":7},{\"index\":3,\"distance\":1.4,\"label\":8},{\"index\":0,\"distance\":1.6,\"label\":7}],"
+        "\"label\":8}");
     fixture_close(&f);
 }
 
 Test(knn, equal_distances_come_by_index)
 {
     open_line("l2");
-    expect_answer("{\"vector\":[1.5,0],\"k\":2}",
-                  "{\"neighbors\":[{\"index\":1,\"distance\":0.5,\"label\":7},{\"index\":2,\"distance\":0.5,\"label\":8}],"
-                  "\"label\":7}");
+    expect_answer("{\"vector\":[1.5,0],\"k\":2}", "{\"neighbors\":[{\"index\":1,\"distance\":0.5,\"label\":7}"
+                                                  ",{\"index\":2,\"distance\":0.5,\"label\":8}],"
+                                                  "\"label\":7}");
     fixture_close(&f);
 }
 
 Test(knn, inner_product_ranks_the_largest_first)
 {
     open_line("ip");
-    expect_answer("{\"vector\":[2,1],\"k\":2}",
-                  "{\"neighbors\":[{\"index\":4,\"score\":20,\"label\":9},{\"index\":3,\"score\":6,\"label\":8}],"
-                  "\"label\":9}");
-    expect_answer("{\"vector\":[-1,5],\"k\":1}", "{\"neighbors\":[{\"index\":0,\"score\":0,\"label\":7}],\"label\":7}");
+    expect_answer(
+        "{\"vector\":[2,1],\"k\":2}",
+        "{\"neighbors\":[{\"index\":4,\"score\":20,\"label\":9},{\"index\":3,\"score\":6,\"label\":8}],"
+        "\"label\":9}");
+    expect_answer("{\"vector\":[-1,5],\"k\":1}",
+                  "{\"neighbors\":[{\"index\":0,\"score\":0,\"label\":7}],\"label\":7}");
     fixture_close(&f);
 }
 
@@ -111,7 +116,7 @@ Test(knn, indices_count_from_the_first_row_of_the_file)
     fixture_close(&f);
 }
 
-/* ---- bad payloads ---------------------------------------------------------------------------------------------- */
+/* ---- bad payloads ---------------------------------------------------------------------------- */
 
 Test(knn, bad_payloads_name_the_field_and_what_was_expected)
 {
@@ -168,7 +173,7 @@ Test(knn, a_full_lane_is_capacity)
     fixture_close(&f);
 }
 
-/* ---- bad options ------------------------------------------------------------------------------------------------- */
+/* ---- bad options ----------------------------------------------------------------------------- */
 
 static void expect_problem(const struct tg_setting *settings, const char *words)
 {
@@ -185,13 +190,15 @@ Test(knn, bad_options_name_their_line)
                    "f.toml:3: runner.t.data: \"set.parquet\" must end in");
     expect_problem(SETTINGS({"type", "knn", NULL}, {"data", "/nonexistent.npy", "f.toml:3"}),
                    "f.toml:3: runner.t.data: /nonexistent.npy: No such file");
-    expect_problem(DIGITS_AND("rows", "0-5"), "f.toml:4: runner.t.rows: \"0-5\" must lie within the data's rows, 1-1797");
+    expect_problem(DIGITS_AND("rows", "0-5"),
+                   "f.toml:4: runner.t.rows: \"0-5\" must lie within the data's rows, 1-1797");
     expect_problem(DIGITS_AND("rows", "9-5"), "must lie within");
     expect_problem(DIGITS_AND("rows", "1-1798"), "must lie within");
     expect_problem(DIGITS_AND("rows", "1-10x"), "must be all or A-B");
     expect_problem(DIGITS_AND("rows", "-1-10"), "must be all or A-B");
     expect_problem(DIGITS_AND("rows", "some"), "must be all or A-B");
-    expect_problem(DIGITS_AND("labels", "/nonexistent.csv"), "f.toml:4: runner.t.labels: /nonexistent.csv: No such file");
+    expect_problem(DIGITS_AND("labels", "/nonexistent.csv"),
+                   "f.toml:4: runner.t.labels: /nonexistent.csv: No such file");
     expect_problem(DIGITS_AND("k_max", "129"), "f.toml:4: runner.t.k_max: \"129\" must be from 1 to 128");
     expect_problem(SETTINGS({"type", "knn", NULL}, {"data", "x.npy", NULL}, {"labels", "last", NULL}),
                    "\"last\" is for CSV files");
@@ -205,7 +212,8 @@ Test(knn, labels_may_lie_in_a_file_of_their_own)
     write_csv("1,1\n2,2\n");
     strcpy(data, path);
     fixture_open(&f, SETTINGS({"type", "knn", NULL}, {"data", data, NULL}, {"labels", labels, NULL}));
-    expect_answer("{\"vector\":[2,2]}", "{\"neighbors\":[{\"index\":1,\"distance\":0,\"label\":6}],\"label\":6}");
+    expect_answer("{\"vector\":[2,2]}",
+                  "{\"neighbors\":[{\"index\":1,\"distance\":0,\"label\":6}],\"label\":6}");
     fixture_close(&f);
     write_csv("5\n6\n7\n");
     expect_problem(SETTINGS({"type", "knn", NULL}, {"data", data, NULL}, {"labels", path, NULL}),
@@ -215,7 +223,7 @@ Test(knn, labels_may_lie_in_a_file_of_their_own)
     unlink(labels);
 }
 
-/* ---- digits -------------------------------------------------------------------------------------------------------- */
+/* ---- digits ---------------------------------------------------------------------------------- */
 
 static struct knn_table digits;
 
@@ -223,7 +231,8 @@ static void load_digits(void)
 {
     struct knn_text text;
     struct tg_error err;
-    cr_assert_eq(knn_file_read(SOURCE_DIR "/gpu/runners/data/digits.csv.gz", &text, &err), 0, "%s", err.message);
+    cr_assert_eq(knn_file_read(SOURCE_DIR "/gpu/runners/data/digits.csv.gz", &text, &err), 0, "%s",
+                 err.message);
     cr_assert_eq(knn_csv_parse(text.bytes, text.len, true, &digits, &err), 0, "%s", err.message);
     cr_assert(digits.rows == DIGITS && digits.dim == PIXELS);
     free(text.bytes);
@@ -276,7 +285,8 @@ static uint32_t right_of_the_rest(uint32_t k)
 {
     uint32_t right = 0;
     load_digits();
-    fixture_open(&f, SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-1000", NULL}));
+    fixture_open(&f,
+                 SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-1000", NULL}));
     for (uint32_t row = 1000; row < DIGITS; row++) {
         ask_digit(row, k);
         right += read_answer().label == digits.labels[row];

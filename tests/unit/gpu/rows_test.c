@@ -8,8 +8,10 @@ static struct tg_lane *lanes[2];
 static void set_up(void)
 {
     cr_assert_eq(tg_arena_init(&arena, 1 << 20, TG_ARENA_PRIVATE), 0);
-    lanes[0] = tg_lane_create(&arena, &(struct tg_lane_options){.rows = 4, .in_stride = 64, .out_stride = 64});
-    lanes[1] = tg_lane_create(&arena, &(struct tg_lane_options){.rows = 4, .in_stride = 256, .out_stride = 64});
+    lanes[0] =
+        tg_lane_create(&arena, &(struct tg_lane_options){.rows = 4, .in_stride = 64, .out_stride = 64});
+    lanes[1] =
+        tg_lane_create(&arena, &(struct tg_lane_options){.rows = 4, .in_stride = 256, .out_stride = 64});
 }
 
 static void tear_down(void)

@@ -26,7 +26,8 @@ struct fixture {
 
 static uint64_t fixture_now_ns = 1000;
 
-__attribute__((format(printf, 2, 3))) static inline void fixture_log(enum tg_log_level level, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static inline void fixture_log(enum tg_log_level level,
+                                                                     const char *format, ...)
 {
 }
 
@@ -54,9 +55,12 @@ static inline void fixture_lanes(struct fixture *f)
     const struct tg_shape *s = &f->instance->shape;
     cr_assert_eq(tg_arena_init(&f->arena, 64u << 20, TG_ARENA_PRIVATE), 0);
     for (uint32_t c = 0; c < s->size_classes; c++) {
-        uint32_t in = TG_MAX(64, (s->in_bytes[c] + 63) / 64 * 64), out = TG_MAX(64, (s->out_bytes[c] + 63) / 64 * 64);
-        struct tg_lane_options o = {
-            .rows = in >= 65536 ? 4 : FIXTURE_ROWS, .in_stride = in, .out_stride = out, .size_class = (uint8_t)c};
+        uint32_t in = TG_MAX(64, (s->in_bytes[c] + 63) / 64 * 64),
+                 out = TG_MAX(64, (s->out_bytes[c] + 63) / 64 * 64);
+        struct tg_lane_options o = {.rows = in >= 65536 ? 4 : FIXTURE_ROWS,
+                                    .in_stride = in,
+                                    .out_stride = out,
+                                    .size_class = (uint8_t)c};
         f->lanes[c] = tg_lane_create(&f->arena, &o);
         cr_assert_not_null(f->lanes[c]);
     }
@@ -106,7 +110,8 @@ static inline void fixture_run(struct fixture *f)
         struct tg_row *row = tg_rows_row(&f->rows, i);
         row->status = TG_OK;
         row->out_len = f->rows.lane->out_stride;
-        segments[i] = (struct tg_segment){tg_rows_in(&f->rows, i), tg_lane_out(f->rows.lane, f->rows.first + i), row, 1};
+        segments[i] = (struct tg_segment){tg_rows_in(&f->rows, i),
+                                          tg_lane_out(f->rows.lane, f->rows.first + i), row, 1};
     }
     cr_assert_eq(f->instance->runner->run_batch(f->instance->self, &b), 0);
     f->ready_ns = b.ready_ns;
@@ -135,7 +140,6 @@ static inline enum tg_status fixture_ask(struct fixture *f, const char *payload)
     return TG_OK;
 }
 
-#define SETTINGS(...)                                                                                        \
-    ((const struct tg_setting[]){__VA_ARGS__, {NULL, NULL, NULL}})
+#define SETTINGS(...) ((const struct tg_setting[]){__VA_ARGS__, {NULL, NULL, NULL}})
 
 #endif
