@@ -3,7 +3,7 @@
  * Fuzz target: data files of the knn runner. The first byte chooses the parser, the rest is the file. A table
  * that is accepted must hold what it says: every value is read, and only finite ones may be there.
  */
-#include "runners/knn.h"
+#include "gpu/runners/knn.h"
 
 #include <math.h>
 #include <stdlib.h>

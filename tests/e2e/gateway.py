@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A gateway under test: started on a port of the kernel's choice, watched, and always stopped.
+
+A test that leaves a crash, a sanitizer's report or an exit status other than the expected one behind fails, even if
+every answer was right.
+"""
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+from client import Client, post_task
+
+TASKGATE = os.environ.get("TASKGATE", "taskgate")
+START_S = 60  # under a sanitizer on a busy machine
+STOP_S = 60
+
+# One noop task in a batch, and room for many at once: tasks of different length do not hold one another.
+RUNNERS = """
+[runner.echo]
+type = "echo"
+
+[runner.noop]
+type = "noop"
+max_batch = 1
+streams = 64
+
+[runner.digits]
+type = "knn"
+data = "builtin:digits"
+rows = "1-1000"
+"""
+
+REPORT = re.compile(r"Sanitizer|runtime error:|assertion|Assertion|stack smashing|core dumped")
+
+
+def clean_environment(extra=None):
+    """Ours, without what would configure the gateway by accident."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("TASKGATE", "IICP_"))}
+    env.update(extra or {})
+    return env
+
+
+class Gateway:
+    def __init__(self, *flags, config=RUNNERS, env=None, ready=True):
+        self.folder = tempfile.TemporaryDirectory(prefix="taskgate-e2e-")
+        self.config_path = os.path.join(self.folder.name, "taskgate.toml")
+        self.write_config(config)
+        self.lines, self.news = [], threading.Condition()
+        self.stopped = False
+        command = [TASKGATE, "serve", "--config", self.config_path, "--server.listen=127.0.0.1:0", *flags]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, env=clean_environment(env))
+        self.reader = threading.Thread(target=self._read_log, daemon=True)
+        self.reader.start()
+        if ready:
+            self.port = self._find_port()
+
+    def write_config(self, text):
+        with open(self.config_path, "w", encoding="utf-8") as f:
+            f.write(text)
+
+    # ---- its log ---------------------------------------------------------------------------------------
+
+    def _read_log(self):
+        for raw in self.process.stderr:
+            with self.news:
+                self.lines.append(raw.decode("utf-8", "replace").rstrip("\n"))
+                self.news.notify_all()
+        with self.news:
+            self.lines.append("")  # the end: wake whoever waits
+            self.news.notify_all()
+
+    def log(self):
+        with self.news:
+            return "\n".join(self.lines)
+
+    def wait_log(self, pattern, seconds=START_S):
+        """The match of the first line that fits."""
+        until = time.monotonic() + seconds
+        with self.news:
+            while True:
+                for line in self.lines:
+                    match = re.search(pattern, line)
+                    if match:
+                        return match
+                left = until - time.monotonic()
+                ended = self.lines and self.lines[-1] == "" and not self.reader.is_alive()
+                if left <= 0 or ended or not self.news.wait(min(left, 0.5)):
+                    if left <= 0 or self.process.poll() is not None and not self.reader.is_alive():
+                        raise AssertionError("no log line fits %r in:\n%s" % (pattern, "\n".join(self.lines)))
+
+    def _find_port(self):
+        try:
+            port = int(self.wait_log(r"listening on http://127\.0\.0\.1:(\d+)").group(1))
+            self.wait_log(r"taskgate \S+: \d+ worker")
+            return port
+        except BaseException:
+            self.kill()
+            raise
+
+    # ---- its end ---------------------------------------------------------------------------------------
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self, seconds=STOP_S):
+        """The exit status, once the process has ended by itself."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError("the gateway did not end within %d s; log:\n%s" % (seconds, self.log())) from None
+        self.reader.join(10)
+        self.process.stderr.close()
+        self.folder.cleanup()
+        self.stopped = True
+        if REPORT.search(self.log()):
+            raise AssertionError("the gateway reported a fault:\n" + self.log())
+        return code
+
+    def kill(self):
+        if not self.stopped:
+            self.process.kill()
+            self.process.wait()
+            self.stopped = True
+
+    def stop(self, expected=0):
+        """SIGTERM, and the exit status it must lead to."""
+        if self.stopped:
+            return
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+        code = self.wait()
+        if code != expected:
+            raise AssertionError("exit status %d, not %d; log:\n%s" % (code, expected, self.log()))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is None:
+            self.stop()
+            return
+        try:
+            self.stop()  # the first failure is the one to be told, but a crash explains it
+        except AssertionError as why:
+            print("# besides: %s" % why, flush=True)
+
+    # ---- talking to it ---------------------------------------------------------------------------------
+
+    def client(self, **options):
+        return Client(self.port, **options)
+
+    def ask(self, request):
+        """One request on a connection of its own."""
+        with self.client() as c:
+            return c.ask(request)
+
+    def task(self, intent, payload, **members):
+        return self.ask(post_task(intent, payload, **members))
+
+    def health(self):
+        return self.ask(b"GET /iicp/health HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").json()
+
+    def wait_active(self, count, seconds=30):
+        """Until so many tasks are accepted and unfinished. Returns the time it took."""
+        return wait_for(lambda: self.health()["active_jobs"] == count, seconds,
+                        "active_jobs to become %d" % count)
+
+
+def wait_for(condition, seconds, what):
+    begin = time.monotonic()
+    while not condition():
+        if time.monotonic() - begin > seconds:
+            raise AssertionError("waited %d s in vain for %s" % (seconds, what))
+        time.sleep(0.005)
+    return time.monotonic() - begin
+
+
+def run_once(*args, env=None, seconds=START_S):
+    """A command that ends by itself: its status, what it printed, and what it complained about."""
+    done = subprocess.run([TASKGATE, *args], stdin=subprocess.DEVNULL, capture_output=True, env=clean_environment(env),
+                          timeout=seconds, check=False)
+    out, err = done.stdout.decode(), done.stderr.decode()
+    if REPORT.search(err):
+        raise AssertionError("the gateway reported a fault:\n" + err)
+    return done.returncode, out, err
+
+
+def io_uring_works():
+    """Containers may refuse it; then only epoll can be shown."""
+    g = Gateway("--server.io=io_uring", ready=False)
+    try:
+        g.wait_log(r"taskgate \S+: \d+ worker|cannot open the network loop")
+        if "cannot open the network loop" in g.log():
+            g.wait()
+            return False
+        g.stop()
+        return True
+    finally:
+        g.kill()
+
+
+def dumps(value):
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
