@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nanoseconds per parse of three typical texts: a task of 637 bytes, a chat of 16.7 KB, 1,024 floats. Each figure is
- * the median of many rounds; the packaged parsers that were found at build time run in the same rounds.
+ * Nanoseconds per parse of four typical texts: a task of 637 bytes, a chat of 16.7 KB in long and in short
+ * turns, 1,024 floats. Each figure is the median of many rounds; the packaged parsers that were found at
+ * build time run in the same rounds.
  *
  *     bench-json
  */
@@ -95,12 +96,14 @@ static uint32_t next_random(void)
 static void make_task(struct sample *s)
 {
     s->name = "task";
-    add(s, "{\"task_id\":\"6f1c2b9e-58a4-4c55-9d7e-0b1f6a7c9e21\",\"intent\":\"urn:iicp:intent:llm:chat:v1\","
-           "\"payload\":{\"model\":\"llama-3.1-8b\",\"messages\":[{\"role\":\"system\",\"content\":\"You are a "
-           "careful assistant.\"},{\"role\":\"user\",\"content\":\"Name three rivers of Europe and say in one "
-           "line\\neach where they end.\"}],\"temperature\":0.7,\"top_p\":0.95,\"max_tokens\":256,\"stream\":"
-           "false},\"constraints\":{\"timeout_ms\":30000,\"max_cost\":0.0025,\"region\":\"eu-central\",\"qos\":"
-           "\"interactive\"},\"auth\":{\"nonce\":\"b7d1a6f09c3e4d52\",\"timestamp\":1763647200,\"token\":null},");
+    add(s,
+        "{\"task_id\":\"6f1c2b9e-58a4-4c55-9d7e-0b1f6a7c9e21\",\"intent\":\"urn:iicp:intent:llm:chat:v1\","
+        "\"payload\":{\"model\":\"llama-3.1-8b\",\"messages\":[{\"role\":\"system\",\"content\":\"You are a "
+        "careful assistant.\"},{\"role\":\"user\",\"content\":\"Name three rivers of Europe and say in one "
+        "line\\neach where they end.\"}],\"temperature\":0.7,\"top_p\":0.95,\"max_tokens\":256,\"stream\":"
+        "false},\"constraints\":{\"timeout_ms\":30000,\"max_cost\":0.0025,\"region\":\"eu-central\",\"qos\":"
+        "\"interactive\"},\"auth\":{\"nonce\":\"b7d1a6f09c3e4d52\",\"timestamp\":1763647200,\"token\":null}"
+        ",");
     add(s, "\"trace\":[\"");
     while (s->len < 637 - 3)
         add(s, "0");
@@ -110,22 +113,63 @@ static void make_task(struct sample *s)
 static void make_chat(struct sample *s)
 {
     static const char *const turns[] = {
-        "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"Could you explain how the scheduler decides "
-        "which of the waiting tasks goes first, and what \\\"fair\\\" means when two tenants share one device?\"}],"
-        "\"meta\":{\"id\":18231,\"tokens\":41,\"edited\":false}},",
-        "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"Certainly.\\n\\nThe queue is kept by "
-        "class first; within a class the earliest deadline wins. A tenant\xe2\x80\x99s weight bounds its share over "
-        "a window, so nobody starves. Caf\xc3\xa9 orders work the same way: one barista, several queues.\"}],"
-        "\"meta\":{\"id\":18232,\"tokens\":77,\"logprob\":-0.34217,\"edited\":false}},",
-        "{\"role\":\"tool\",\"name\":\"lookup\",\"content\":{\"path\":\"C:\\\\data\\\\runs\",\"score\":0.98125,"
-        "\"hits\":[3,17,204,1999],\"title\":\"日本語\",\"next\":null}},",
+        "{\"role\":\"user\",\"content\":\"Could you explain how the scheduler decides which of the waiting "
+        "tasks "
+        "goes first, what \\\"fair\\\" means when two tenants share one device, and why a queue that looks "
+        "short can "
+        "still hold a request back for longer than its deadline allows?\"},",
+        "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"Certainly.\\n\\nThe queue is "
+        "kept by "
+        "class first; within a class the earliest deadline wins. A tenant\xe2\x80\x99s weight bounds its "
+        "share over a "
+        "window, so nobody starves, and a tenant that was silent may catch up, though never by more than one "
+        "window. "
+        "Caf\xc3\xa9 orders work the same way: one barista, several lines, and the line that waited longest "
+        "is looked at "
+        "first.\\n\\nA short queue says little by itself. What counts is the work already on the device: a "
+        "batch that was "
+        "launched cannot be taken back, so a request that arrives just behind it waits for all of it, and "
+        "its own "
+        "service time comes on top. The gateway therefore estimates both and refuses at once what cannot be "
+        "done in "
+        "time, since an early refusal is worth more to the caller than a late answer.\"}],"
+        "\"meta\":{\"id\":18232,\"tokens\":177,\"logprob\":-0.34217,\"edited\":false}},",
+        ("{\"role\":\"tool\",\"name\":\"lookup\",\"content\":{\"path\":\"C:\\\\data\\\\runs\",\"score\":0."
+         "98125,"
+         "\"hits\":[3,17,204,1999],\"title\":\"日本語\",\"next\":null}},"),
     };
     s->name = "chat";
     add(s, "{\"model\":\"llama-3.1-8b\",\"messages\":[");
-    for (unsigned i = 0; s->len < 16200; i++)
+    for (unsigned i = 0; s->len < 15800; i++)
         add(s, turns[i % TG_ARRAY_SIZE(turns)]);
     add(s, "{\"role\":\"user\",\"content\":\"Thank you.\"}],\"temperature\":0.2,\"max_tokens\":512,\"stop\":["
            "\"###\"],\"user\":\"tenant-7\"}");
+}
+
+/* Short turns, many names, an escape or a non-ASCII letter every few words: the harder kind of chat. */
+static void make_dense(struct sample *s)
+{
+    static const char *const turns[] = {
+        "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"Could you explain how the scheduler "
+        "decides "
+        "which of the waiting tasks goes first, and what \\\"fair\\\" means when two tenants share one "
+        "device?\"}],"
+        "\"meta\":{\"id\":18231,\"tokens\":41,\"edited\":false}},",
+        "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"Certainly.\\n\\nThe queue is "
+        "kept by "
+        "class first; within a class the earliest deadline wins. A tenant\xe2\x80\x99s weight bounds its "
+        "share over "
+        "a window, so nobody starves. Caf\xc3\xa9 orders work the same way: one barista, several queues.\"}],"
+        "\"meta\":{\"id\":18232,\"tokens\":77,\"logprob\":-0.34217,\"edited\":false}},",
+        ("{\"role\":\"tool\",\"name\":\"lookup\",\"content\":{\"path\":\"C:\\\\data\\\\runs\",\"score\":0."
+         "98125,"
+         "\"hits\":[3,17,204,1999],\"title\":\"日本語\",\"next\":null}},"),
+    };
+    s->name = "dense";
+    add(s, "{\"model\":\"llama-3.1-8b\",\"messages\":[");
+    for (unsigned i = 0; s->len < 16400; i++)
+        add(s, turns[i % TG_ARRAY_SIZE(turns)]);
+    add(s, "{\"role\":\"user\",\"content\":\"Thank you.\"}],\"temperature\":0.2,\"max_tokens\":512}");
 }
 
 static void make_floats(struct sample *s)
@@ -181,10 +225,11 @@ static double median_ns(const struct contender *c, const struct sample *s)
 
 int main(void)
 {
-    static struct sample samples[3];
+    static struct sample samples[4];
     make_task(&samples[0]);
     make_chat(&samples[1]);
-    make_floats(&samples[2]);
+    make_dense(&samples[2]);
+    make_floats(&samples[3]);
     printf("%-8s %8s %-10s %12s %8s\n", "text", "bytes", "parser", "ns/parse", "GB/s");
     for (size_t i = 0; i < TG_ARRAY_SIZE(samples); i++) {
         for (size_t k = 0; k < TG_ARRAY_SIZE(contenders); k++) {

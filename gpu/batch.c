@@ -71,21 +71,6 @@ static uint64_t most_urgent(const struct batch_former *f, uint32_t size_class, e
     return best;
 }
 
-static uint32_t most_urgent_class(const struct batch_former *f)
-{
-    uint32_t best_class = 0;
-    uint64_t best = UINT64_MAX;
-    for (uint32_t c = 0; c < f->instance->shape.size_classes; c++) {
-        enum tg_priority p;
-        uint64_t arrival = most_urgent(f, c, &p);
-        if (arrival < best) {
-            best = arrival;
-            best_class = c;
-        }
-    }
-    return best_class;
-}
-
 static void drop_expired(struct tg_lane *lane, uint32_t cursor)
 {
     struct tg_row *row = tg_lane_row(lane, cursor);
@@ -187,30 +172,55 @@ static void build_segments(struct batch *b)
     b->out_stride = b->spans[0].lane->out_stride;
 }
 
-/* Rows waiting in one size class, as last seen; stops counting at @enough. */
-static uint32_t waiting(const struct batch_former *f, uint32_t size_class, uint32_t enough, uint64_t *oldest_ns)
+/* Who waits in one size class: rows as last seen, and the earliest stamps of the lanes' first rows. */
+struct crowd {
+    uint32_t rows;
+    uint64_t oldest_ns, deadline_ns;
+};
+
+/* Stops counting at @enough. */
+static struct crowd waiting(const struct batch_former *f, uint32_t size_class, uint32_t enough)
 {
-    uint32_t n = 0;
+    struct crowd c = {.oldest_ns = UINT64_MAX, .deadline_ns = UINT64_MAX};
     for (uint32_t p = 0; p < TG_PRIORITIES; p++) {
-        for (const struct batch_lane *bl = f->queues[size_class][p].head; bl; bl = bl->next) {
-            n += bl->ready;
-            *oldest_ns = TG_MIN(*oldest_ns, tg_lane_row(bl->lane, bl->lane->taken)->arrival_ns);
-            if (n >= enough)
-                return n;
+        for (const struct batch_lane *bl = f->queues[size_class][p].head; bl && c.rows < enough; bl = bl->next) {
+            const struct tg_row *first = tg_lane_row(bl->lane, bl->lane->taken);
+            c.rows += bl->ready;
+            c.oldest_ns = TG_MIN(c.oldest_ns, first->arrival_ns);
+            c.deadline_ns = TG_MIN(c.deadline_ns, first->deadline_ns);
         }
     }
-    return n;
+    return c;
 }
 
-/* Is company worth waiting for? Then until when; 0 if not. */
+/* Is company worth waiting for? Then until when; 0 if not. Never at the price of a row's deadline. */
 static uint64_t hold_until(const struct batch_former *f, uint32_t size_class, uint64_t now_ns)
 {
-    uint64_t oldest = UINT64_MAX;
-    if (f->instance->max_delay_us == 0 ||
-        waiting(f, size_class, f->instance->max_batch, &oldest) >= f->instance->max_batch)
+    if (f->instance->max_delay_us == 0)
         return 0;
-    uint64_t until = oldest + f->instance->max_delay_us * 1000ull;
-    return until > now_ns ? until : 0;
+    struct crowd c = waiting(f, size_class, f->instance->max_batch);
+    uint64_t until = c.oldest_ns + f->instance->max_delay_us * 1000ull;
+    bool hold = c.rows < f->instance->max_batch && until > now_ns && until < c.deadline_ns;
+    return hold ? until : 0;
+}
+
+/* The size class of the most urgent row that need not wait for company, -1 if there is none. */
+static int next_class(const struct batch_former *f, uint64_t now_ns, uint64_t *hold_until_ns)
+{
+    int best_class = -1;
+    uint64_t best = UINT64_MAX, held_until = UINT64_MAX;
+    for (uint32_t c = 0; c < f->instance->shape.size_classes; c++) {
+        enum tg_priority p;
+        uint64_t arrival = most_urgent(f, c, &p), until = arrival < best ? hold_until(f, c, now_ns) : 0;
+        if (until) {
+            held_until = TG_MIN(held_until, until);
+        } else if (arrival < best) {
+            best = arrival;
+            best_class = (int)c;
+        }
+    }
+    *hold_until_ns = best_class < 0 && held_until != UINT64_MAX ? held_until : 0;
+    return best_class;
 }
 
 uint32_t batch_form(struct batch_former *f, uint64_t now_ns, struct batch *b, struct batch_outcome *outcome,
@@ -219,11 +229,10 @@ uint32_t batch_form(struct batch_former *f, uint64_t now_ns, struct batch *b, st
     *outcome = (struct batch_outcome){0};
     b->count = b->span_count = b->segment_count = 0;
     while (f->lanes > 0 && b->count == 0) { /* again if all of a class had expired */
-        uint32_t size_class = most_urgent_class(f);
-        outcome->hold_until_ns = hold_until(f, size_class, now_ns);
-        if (outcome->hold_until_ns)
+        int size_class = next_class(f, now_ns, &outcome->hold_until_ns);
+        if (size_class < 0)
             return 0;
-        fill(f, size_class, now_ns, b, outcome, dropped, context);
+        fill(f, (uint32_t)size_class, now_ns, b, outcome, dropped, context);
     }
     if (b->count > 0)
         build_segments(b);

@@ -145,9 +145,9 @@ static void settle_refusal(struct tg_executor *ex, struct stream *s, int rc, uin
 {
     s->state = STREAM_REDO;
     s->job.error = rc;
+    *wake_ns = TG_MIN(*wake_ns, now_ns + REFUSED_RETRY_NS); /* nothing else would bring us back here */
     if (rc == -EAGAIN) {
         s->attempts--;
-        *wake_ns = TG_MIN(*wake_ns, now_ns + REFUSED_RETRY_NS);
         return;
     }
     stat_add(&ex->stats.faults, 1);

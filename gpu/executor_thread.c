@@ -3,6 +3,10 @@
 #include <sched.h>
 #include "executor.h"
 
+/* What is on the device when told to stop gets this long; the end of the device deals with the rest. */
+#define STOP_WAIT_NS 1000000000ull
+#define STOP_LOOK_NS 1000000ull
+
 static void pin(int cpu)
 {
     if (cpu < 0)
@@ -23,6 +27,21 @@ static inline void relax(void)
 #endif
 }
 
+static bool told_to_stop(const struct tg_executor *ex)
+{
+    return atomic_load_explicit(&ex->stop, memory_order_acquire);
+}
+
+/* Batches that are all but done are waited for; one that nobody wants any more may take minutes. */
+static bool may_leave(const struct tg_executor *ex, uint64_t now_ns, uint64_t *told_ns)
+{
+    if (!told_to_stop(ex))
+        return false;
+    if (*told_ns == 0)
+        *told_ns = now_ns;
+    return !tg_executor_busy(ex) || !ex->device || now_ns - *told_ns >= STOP_WAIT_NS;
+}
+
 /* Sleep until rung or a batch is due, unless a last look finds something to do. */
 static void sleep_for_news(struct tg_executor *ex)
 {
@@ -31,9 +50,11 @@ static void sleep_for_news(struct tg_executor *ex)
         return;
     uint64_t now_ns = ex->options.host->now_ns(), wake_ns = UINT64_MAX;
     bool moved = tg_executor_turn(ex, now_ns, &wake_ns); /* completions seen from here on ring */
-    if (!moved && !atomic_load_explicit(&ex->stop, memory_order_acquire)) {
+    if (!moved) {
         stat_add(&ex->stats.sleeps, 1);
         uint64_t timeout = wake_ns == UINT64_MAX ? UINT64_MAX : wake_ns > now_ns ? wake_ns - now_ns : 0;
+        if (told_to_stop(ex))
+            timeout = TG_MIN(timeout, STOP_LOOK_NS);
         tg_doorbell_wait(ex->options.doorbell, token, timeout);
     }
     tg_doorbell_disarm(ex->options.doorbell);
@@ -44,14 +65,14 @@ static void *executor_main(void *argument)
     struct tg_executor *ex = argument;
     pthread_setname_np(pthread_self(), "executor");
     pin(ex->options.cpu);
-    uint64_t spin_ns = ex->options.spin_us * 1000ull, idle_since = 0;
+    uint64_t spin_ns = ex->options.spin_us * 1000ull, idle_since = 0, told_ns = 0;
     for (;;) {
         uint64_t now = ex->options.host->now_ns(), wake = UINT64_MAX;
         if (tg_executor_turn(ex, now, &wake)) {
             idle_since = 0;
             continue;
         }
-        if (atomic_load_explicit(&ex->stop, memory_order_acquire) && (!tg_executor_busy(ex) || !ex->device))
+        if (may_leave(ex, now, &told_ns))
             return NULL;
         if (idle_since == 0)
             idle_since = now;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of a process that found itself wrong. It may stand in a signal handler or hold any lock, so the message
- * is put together by hand and leaves in one write: no stdio, no allocation.
+ * The end of a process that found itself wrong. It may stand in a signal handler or hold any lock, so the
+ * message is put together by hand and leaves in one write: no stdio, no allocation.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Byte-level scanning that parser, readers and writer share. Inline, because each call handles a few bytes only.
- * Nothing here reads at or past `end`.
+ * Byte-level scanning that parser, readers and writer share. Inline, because each call handles a few bytes
+ * only. Nothing here reads at or past `end`.
  */
 #ifndef TG_JSON_LEX_H
 #define TG_JSON_LEX_H
@@ -91,8 +91,8 @@ static inline bool tg_json_is_low_surrogate(int32_t unit)
 }
 
 /*
- * Decode the escape at p, which points to its backslash. Returns the bytes it takes (2, 6 or 12) and sets *code, or
- * 0 if it is malformed: unknown letter, bad digits, half of a surrogate pair.
+ * Decode the escape at p, which points to its backslash. Returns the bytes it takes (2, 6 or 12) and sets
+ * *code, or 0 if it is malformed: unknown letter, bad digits, half of a surrogate pair.
  */
 static inline unsigned tg_json_escape(const char *p, const char *end, uint32_t *code)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The number of RFC 8259, grammar and value in one pass. Short numbers without exponent, nearly all there are, are
- * read here: digits are taken sixteen at a time, so that a number's length costs no unpredictable branch, and the
- * value is computed beside, not on the way to the next byte. All others, and all errors, go out of line.
+ * The number of RFC 8259, grammar and value in one pass. Short numbers without exponent, nearly all there
+ * are, are read here: digits are taken sixteen at a time, so that a number's length costs no unpredictable
+ * branch, and the value is computed beside, not on the way to the next byte. All others, and all errors, go
+ * out of line.
  */
 #ifndef TG_JSON_NUMBER_H
 #define TG_JSON_NUMBER_H
@@ -68,7 +69,8 @@ static inline unsigned tg_json_digit_run(const char *p, uint64_t *value)
     unsigned n = tg_json_leading_digits(first), m = tg_json_leading_digits(second);
     m = n == 8 ? m : 0;
     *value = *value * power[n] + tg_json_eight_digits(first, n);
-    *value = *value * power[m] + tg_json_eight_digits(second, m);
+    if (m)
+        *value = *value * power[m] + tg_json_eight_digits(second, m);
     return n + m;
 }
 
@@ -117,7 +119,7 @@ static inline struct tg_json_number tg_json_number_read(const char *p, const cha
     if (!n.point)
         return (struct tg_json_number){
             .end = n.end, .type = TG_JSON_INT, .u64 = n.negative ? -n.digits : n.digits};
-    double v = tg_f64_from_decimal(n.digits, -(int64_t)n.places);
+    double v = tg_f64_from_places(n.digits, n.places);
     return (struct tg_json_number){.end = n.end, .type = TG_JSON_REAL, .f64 = n.negative ? -v : v};
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text to tape in one pass, without recursion. While a container is open its node holds what the parser needs to
- * come back to it: `span` the distance to the container around it, `aux` its children so far.
+ * Text to tape in one pass, without recursion. While a container is open its node holds what the parser needs
+ * to come back to it: `span` the distance to the container around it, `aux` its children so far.
  */
 #include <errno.h>
 #include "tg/json.h"
@@ -22,7 +22,8 @@ struct parser {
 };
 
 /* Every step returns where to go on, or NULL after this. */
-static const char *__attribute__((cold, noinline)) fail(struct parser *ps, const char *at, const char *message)
+static const char *__attribute__((cold, noinline))
+fail(struct parser *ps, const char *at, const char *message)
 {
     ps->error = (struct tg_json_error){(uint32_t)(at - ps->text), message};
     ps->status = -EINVAL;
@@ -39,8 +40,8 @@ static const char *__attribute__((cold, noinline)) fail_no_space(struct parser *
     return NULL;
 }
 
-static const char *__attribute__((cold, noinline)) fail_expecting(struct parser *ps, const char *at,
-                                                                  const char *message)
+static const char *__attribute__((cold, noinline))
+fail_expecting(struct parser *ps, const char *at, const char *message)
 {
     return fail(ps, at, at == ps->end ? "unexpected end of text" : message);
 }
@@ -59,8 +60,8 @@ static inline const char *skip_space(const char *p, const char *end)
 }
 
 /*
- * Type, offset and span in one store: written as bit-fields they cost a read that waits for the store before it.
- * Bit-fields fill a word from its lowest bit in the ABIs we build for; a unit test would notice another.
+ * Type, offset and span in one store: written as bit-fields they cost a read that waits for the store before
+ * it. Bit-fields fill a word from its lowest bit in the ABIs we build for; a unit test would notice another.
  */
 static inline void set_head(struct tg_json_node *n, uint32_t type, size_t offset, uint32_t span)
 {
@@ -86,8 +87,9 @@ static const char *string_error(char c)
     return (signed char)c < 0 ? "invalid UTF-8" : "control character in a string";
 }
 
-/* Behind plain ASCII: escapes and runs of non-ASCII, up to the next plain byte or the quote. */
-static const char *__attribute__((noinline)) skip_special(struct parser *ps, const char *p, uint32_t *escaped)
+/* Behind plain ASCII: escapes and runs of non-ASCII, up to the next plain byte or the quote of string n. */
+static const char *__attribute__((noinline))
+skip_special(struct parser *ps, const char *p, struct tg_json_node *n)
 {
     const char *end = ps->end;
     while (p < end && !tg_json_is_plain(*p) && *p != '"') {
@@ -96,14 +98,14 @@ static const char *__attribute__((noinline)) skip_special(struct parser *ps, con
         unsigned bytes = escape ? tg_json_escape(p, end, &code) : tg_utf8_sequence(p, end);
         if (TG_UNLIKELY(bytes == 0))
             return fail(ps, p, string_error(*p));
-        *escaped |= escape;
+        n->text.aux |= escape;
         p += bytes;
     }
     return p;
 }
 
-/* Where the string's closing quote is; p is behind the opening one. */
-static inline const char *find_quote(struct parser *ps, const char *p, uint32_t *escaped)
+/* Where the closing quote of string n is; p is behind the opening one. */
+static inline const char *find_quote(struct parser *ps, const char *p, struct tg_json_node *n)
 {
     for (;;) {
         p = tg_json_skip_plain(p, ps->end);
@@ -111,7 +113,7 @@ static inline const char *find_quote(struct parser *ps, const char *p, uint32_t 
             return fail(ps, p, "unterminated string");
         if (TG_LIKELY(*p == '"'))
             return p;
-        p = skip_special(ps, p, escaped);
+        p = skip_special(ps, p, n);
         if (TG_UNLIKELY(!p))
             return NULL;
     }
@@ -119,15 +121,14 @@ static inline const char *find_quote(struct parser *ps, const char *p, uint32_t 
 
 static inline const char *read_string(struct parser *ps, const char *p)
 {
-    uint32_t escaped = 0;
     struct tg_json_node *n = append(ps, p, TG_JSON_STRING);
     if (TG_UNLIKELY(!n))
         return fail_no_space(ps, p);
-    const char *quote = find_quote(ps, p + 1, &escaped);
+    n->text.aux = 0;
+    const char *quote = find_quote(ps, p + 1, n);
     if (TG_UNLIKELY(!quote))
         return NULL;
     n->text.len = (uint32_t)(quote - p) - 1;
-    n->text.aux = escaped;
     return quote + 1;
 }
 

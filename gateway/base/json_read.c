@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looking into a parsed document. The parser has checked the text, so escapes here are known to be well-formed. */
+/* Looking into a parsed document. The parser has checked the text, so escapes here are known to be
+ * well-formed. */
 #include <errno.h>
 #include "tg/json.h"
 #include "json_lex.h"
@@ -101,7 +102,8 @@ const struct tg_json_node *tg_json_get(const struct tg_json_doc *doc, const stru
 {
     if (object->type != TG_JSON_OBJECT)
         return NULL;
-    TG_JSON_FOREACH_MEMBER(name, object) {
+    TG_JSON_FOREACH_MEMBER(name, object)
+    {
         if (tg_json_string_eq(doc, name, key))
             return name + 1;
     }

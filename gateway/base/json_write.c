@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Appending JSON to a buffer of fixed size. After the first thing that does not fit, nothing more is written. */
+/* Appending JSON to a buffer of fixed size. After the first thing that does not fit, nothing more is written.
+ */
 #include <math.h>
 #include "tg/json.h"
 #include "json_lex.h"
@@ -80,8 +81,8 @@ void tg_json_write_key(struct tg_json_writer *w, struct tg_str key)
 static void put_escape(struct tg_json_writer *w, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
-    static const char short_form[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
-                                      ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
+    static const char short_form[] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
     char text[6] = {'\\', short_form[c]};
     if (text[1]) {
         put(w, text, 2);
@@ -94,8 +95,8 @@ static void put_escape(struct tg_json_writer *w, unsigned char c)
 }
 
 /*
- * Bytes of invalid UTF-8 at p that one U+FFFD replaces: the longest start of a sequence that could have become
- * valid, or one byte (the practice that Unicode recommends).
+ * Bytes of invalid UTF-8 at p that one U+FFFD replaces: the longest start of a sequence that could have
+ * become valid, or one byte (the practice that Unicode recommends).
  */
 static unsigned invalid_length(const char *p, const char *end)
 {

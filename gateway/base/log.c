@@ -8,7 +8,8 @@
 #include <unistd.h>
 #include "log.h"
 
-#define LINE_BYTES 1024
+#define MESSAGE_BYTES 512
+#define LINE_BYTES (3 * MESSAGE_BYTES + 128) /* JSON makes three bytes of one at most: U+FFFD for what is not UTF-8 */
 
 static _Atomic int log_level = TG_LOG_INFO;
 static _Atomic int log_form = LOG_TEXT;
@@ -69,7 +70,7 @@ void log_write(enum tg_log_level level, const char *format, ...)
     if ((int)level < atomic_load_explicit(&log_level, memory_order_relaxed))
         return;
     int saved_errno = errno;
-    char message[LINE_BYTES / 2], line[LINE_BYTES];
+    char message[MESSAGE_BYTES], line[LINE_BYTES];
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);

@@ -35,16 +35,25 @@ static inline double tg_f64_from_decimal(uint64_t digits, int64_t exp10)
     return exp10 < 0 ? v / tg_exact_pow10[-exp10] : v * tg_exact_pow10[exp10];
 }
 
+/* The same for digits with @places behind the point, at most TG_EXACT_POW10_LAST: most numbers are such. */
+static inline double tg_f64_from_places(uint64_t digits, unsigned places)
+{
+    if (TG_UNLIKELY(digits > UINT64_C(1) << 53))
+        return tg_f64_from_decimal_wide(digits, -(int64_t)places);
+    return (double)(int64_t)digits / tg_exact_pow10[places];
+}
+
 /**
- * The same for any number of digits: @text[0..len) holds decimal digits and at most one '.', which is skipped.
+ * The same for any number of digits: @text[0..len) holds decimal digits and at most one '.', which is
+ * skipped.
  * @exp10  power of ten that the last digit of @text counts
  */
 TG_API double tg_f64_from_digits(const char *text, size_t len, int64_t exp10);
 
 /*
- * Printing: each writes at most TG_NUMBER_TEXT_MAX bytes, not terminated, and returns how many. The digits are the
- * fewest that read back to the same value, laid out as ECMAScript does but without a plus in
- * the exponent (1e21, 1e-7, 0.001) and with minus zero's sign kept. Values must be finite.
+ * Printing: each writes at most TG_NUMBER_TEXT_MAX bytes, not terminated, and returns how many. The digits
+ * are the fewest that read back to the same value, laid out as ECMAScript does but without a plus in the
+ * exponent (1e21, 1e-7, 0.001) and with minus zero's sign kept. Values must be finite.
  */
 TG_API size_t tg_f64_print(double v, char *out);
 TG_API size_t tg_f32_print(float v, char *out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Exact comparison of a decimal number with the halfway point between two doubles, in plain big integers on the
- * stack. Rare: about one in 2^64 of short numbers, and long ones that lie next to a halfway point.
+ * Exact comparison of a decimal number with the halfway point between two doubles, in plain big integers on
+ * the stack. Rare: ties that are written with a fraction, and long numbers right beside a tie.
  */
 #include <string.h>
 #include "tg/def.h"

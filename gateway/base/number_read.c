@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decimal to double, correctly rounded. Three steps, each for what the one before cannot decide: one floating-point operation
- * (number.h), one or two 64x64-bit products with an error bound (Lemire, "Number parsing at a gigabyte per second",
- * 2021), exact integers (number_exact.c).
+ * Decimal to double, correctly rounded. Three steps, each for what the one before cannot decide: one
+ * floating-point operation (number.h), one or two 64x64-bit products with an error bound (Lemire, "Number
+ * parsing at a gigabyte per second", 2021), exact integers (number_exact.c).
  */
 #include <string.h>
 #include "number.h"
@@ -14,7 +14,7 @@
 #define EXP10_ALWAYS_INFINITE 309
 
 const double tg_exact_pow10[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                     1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+                                 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
 /* A truncated product: the true one is hi:lo plus something, and lies in the same step if `sure`. */
 struct product {
@@ -62,7 +62,8 @@ static inline struct product multiply(uint64_t m, int exp10)
 
 /*
  * Round the product to the bits of a double; exp2 is the weight of bit 63 of p.hi. One bit more than the
- * significand is kept first, then ties go to even. A carry out of the significand steps the exponent by itself.
+ * significand is kept first, then ties go to even. A carry out of the significand steps the exponent by
+ * itself.
  */
 static uint64_t round_product(struct product p, int exp2)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Binary to decimal. The shortest digits come from Raffaello Giulietti's Schubfach ("The Schubfach way to render
- * doubles", 2020): scale the value and its rounding interval by one power of ten so that at most four integers
- * are candidates, and choose by comparing with the interval's ends. Floats take the same path with their own
- * interval. The layout of the digits is ECMAScript's Number::toString.
+ * Binary to decimal. The shortest digits come from Raffaello Giulietti's Schubfach ("The Schubfach way to
+ * render doubles", 2020): scale the value and its rounding interval by one power of ten so that at most four
+ * integers are candidates, and choose by comparing with the interval's ends. Floats take the same path with
+ * their own interval. The layout of the digits is ECMAScript's Number::toString.
  */
 #include <string.h>
 #include "number.h"
@@ -22,9 +22,10 @@ struct decimal {
     int exp10;
 };
 
-static const char digit_pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
-                                  "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
-                                  "8081828384858687888990919293949596979899";
+static const char digit_pairs[] =
+    "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+    "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+    "8081828384858687888990919293949596979899";
 
 static unsigned count_digits(uint64_t v)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Powers of ten as 128-bit significands with the binary exponent left out: both directions of number conversion
- * lean on this one table.
+ * Powers of ten as 128-bit significands with the binary exponent left out: both directions of number
+ * conversion lean on this one table.
  */
 #ifndef TG_POW10_H
 #define TG_POW10_H

@@ -52,12 +52,14 @@ void timer_cancel(struct timer_wheel *w, struct timer *t)
 }
 
 /*
- * Serve one slot. The list is moved aside first, so that timers armed meanwhile for this very slot wait a turn.
- * A timer cancelled by another's callback leaves the moved list like any other.
+ * Serve one slot, if it has timers. The list is moved aside first, so that timers armed meanwhile for this very slot
+ * wait a turn. A timer cancelled by another's callback leaves the moved list like any other.
  */
 static void serve_slot(struct timer_wheel *w, uint32_t slot, void (*fire)(void *, struct timer *), void *context)
 {
     struct timer *head = &w->slots[slot], aside;
+    if (!(w->occupied[slot / 64] >> (slot % 64) & 1))
+        return;
     aside = (struct timer){.next = head->next, .prev = head->prev};
     aside.next->prev = aside.prev->next = &aside;
     head->next = head->prev = head;
@@ -93,9 +95,7 @@ void timer_wheel_advance(struct timer_wheel *w, uint64_t now_ns, void (*fire)(vo
             return;
         }
         w->tick++;
-        uint32_t slot = slot_of(w->tick);
-        if (w->occupied[slot / 64] >> (slot % 64) & 1)
-            serve_slot(w, slot, fire, context);
+        serve_slot(w, slot_of(w->tick), fire, context);
     }
 }
 

@@ -51,6 +51,7 @@ struct task {
     uint32_t owner;          /* index of the connection */
     uint8_t minor;           /* HTTP/1.minor of the request */
     bool close_after, head_only;
+    bool gzip;               /* the client takes a compressed answer */
     struct task *next;       /* in the door's order of answers */
     const struct task_reply *reply; /* NULL: no body */
     const char *allow;       /* 405: methods of the path */
@@ -162,6 +163,6 @@ static inline void task_encode(const struct task *t, struct tg_json_writer *w)
     t->instance->runner->encode(t->instance->self, &t->rows, w);
 }
 
-enum { TIMER_CONN, TIMER_TASK };
+enum { TIMER_CONN, TIMER_TASK, TIMER_TLS };
 
 #endif

@@ -12,6 +12,8 @@
 #define TIME_BITS 24
 #define TIME_MASK ((1ull << TIME_BITS) - 1)
 
+#define CLOCK_LAG_S_MAX 60 /* by which two workers' ideas of now may differ */
+
 struct window_bucket {
     alignas(128) _Atomic uint32_t locked;
     uint64_t entries[BUCKET_ENTRIES];
@@ -45,9 +47,11 @@ static void unlock(struct window_bucket *b)
     atomic_store_explicit(&b->locked, 0, memory_order_release); /* W2 pairs with W1 */
 }
 
+/* Workers read the clock once a turn, so an entry may carry a second that has not come yet for the one who looks. */
 static uint64_t entry_age(uint64_t entry, uint64_t now_s)
 {
-    return (now_s - (entry & TIME_MASK)) & TIME_MASK;
+    uint64_t age = (now_s - (entry & TIME_MASK)) & TIME_MASK;
+    return age > TIME_MASK - CLOCK_LAG_S_MAX ? 0 : age;
 }
 
 /* The entry of this hash, else the one to overwrite: an empty one, or the oldest. */

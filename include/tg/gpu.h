@@ -70,7 +70,7 @@ bool tg_executor_turn(struct tg_executor *ex, uint64_t now_ns, uint64_t *wake_ns
 /** True if batches are on the device whose end will not ring (the host must keep calling turn). */
 bool tg_executor_busy(const struct tg_executor *ex);
 
-/** Thread host: start and stop (idempotent; finishes what is on the device first). */
+/** Thread host: start and stop (idempotent; gives what is on the device a second to finish). */
 int tg_executor_start(struct tg_executor *ex);
 void tg_executor_stop(struct tg_executor *ex);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Our parser against jansson: each file of the given folder and some thousand mutations of it must be accepted by
- * both or by neither, and then mean the same. Differences that are not errors, and are therefore stepped round:
+ * Our parser against jansson: each file of the given folder and some thousand mutations of it must be
+ * accepted by both or by neither, and then mean the same. Differences that are not errors, and are therefore
+ * stepped round:
  * - we refuse nesting beyond TG_JSON_DEPTH_MAX, jansson beyond 2,048: such texts are skipped;
  * - jansson refuses U+0000 in names: such texts are skipped;
- * - jansson refuses integers beyond int64: it is asked to read integers as reals, and values compare as doubles;
+ * - jansson refuses integers beyond int64: it is asked to read integers as reals, and values compare as
+ * doubles;
  * - of equal names jansson keeps the last: objects are compared through their last member of each name.
  */
 #include <ftw.h>
@@ -50,7 +52,8 @@ static bool same_array(const struct tg_json_doc *doc, const struct tg_json_node 
     size_t i = 0;
     if (!json_is_array(other) || json_array_size(other) != tg_json_count(n))
         return false;
-    TG_JSON_FOREACH(it, n) {
+    TG_JSON_FOREACH(it, n)
+    {
         if (!same_value(doc, it, json_array_get(other, i++)))
             return false;
     }
@@ -61,7 +64,8 @@ static const struct tg_json_node *last_member(const struct tg_json_doc *doc, con
                                               struct tg_str name)
 {
     const struct tg_json_node *found = NULL;
-    TG_JSON_FOREACH_MEMBER(key, n) {
+    TG_JSON_FOREACH_MEMBER(key, n)
+    {
         if (tg_json_string_eq(doc, key, name))
             found = key + 1;
     }
@@ -76,12 +80,14 @@ static bool same_object(const struct tg_json_doc *doc, const struct tg_json_node
     char out[TEXT_MAX];
     if (!json_is_object(other))
         return false;
-    json_object_foreach(other, name, value) {
+    json_object_foreach(other, name, value)
+    {
         const struct tg_json_node *mine = last_member(doc, n, (struct tg_str){name, strlen(name)});
         if (!mine || !same_value(doc, mine, value))
             return false;
     }
-    TG_JSON_FOREACH_MEMBER(key, n) {
+    TG_JSON_FOREACH_MEMBER(key, n)
+    {
         int64_t len = tg_json_unescape(doc, key, out, sizeof(out) - 1);
         out[len] = '\0';
         if (!json_object_get(other, out))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzz target for the JSON parser, readers and writer. Whatever the bytes: either a refusal that names a byte of the
- * text, or a tape whose every node describes the text truly, and which survives being written and read again.
+ * Fuzz target for the JSON parser, readers and writer. Whatever the bytes: either a refusal that names a byte
+ * of the text, or a tape whose every node describes the text truly, and which survives being written and read
+ * again.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -124,7 +125,8 @@ static void check_node(const struct tg_json_doc *doc, const struct tg_json_node 
 
 /* ---- writing it again ------------------------------------------------------------------------------- */
 
-static void write_string(struct tg_json_writer *w, const struct tg_json_doc *doc, const struct tg_json_node *n)
+static void write_string(struct tg_json_writer *w, const struct tg_json_doc *doc,
+                         const struct tg_json_node *n)
 {
     char *out = allocate(n->text.len);
     int64_t len = tg_json_unescape(doc, n, out, n->text.len);
@@ -132,7 +134,8 @@ static void write_string(struct tg_json_writer *w, const struct tg_json_doc *doc
     free(out);
 }
 
-static void write_scalar(struct tg_json_writer *w, const struct tg_json_doc *doc, const struct tg_json_node *n)
+static void write_scalar(struct tg_json_writer *w, const struct tg_json_doc *doc,
+                         const struct tg_json_node *n)
 {
     switch (n->type) {
     case TG_JSON_NULL:
@@ -169,11 +172,12 @@ static void write_node(struct tg_json_writer *w, const struct tg_json_doc *doc, 
     if (n->type == TG_JSON_ARRAY) {
         tg_json_write_begin_array(w);
         TG_JSON_FOREACH(it, n)
-            write_node(w, doc, it);
+        write_node(w, doc, it);
         tg_json_write_end_array(w);
     } else if (n->type == TG_JSON_OBJECT) {
         tg_json_write_begin_object(w);
-        TG_JSON_FOREACH_MEMBER(key, n) {
+        TG_JSON_FOREACH_MEMBER(key, n)
+        {
             write_string(w, doc, key);
             write_colon(w);
             write_node(w, doc, key + 1);
@@ -185,8 +189,8 @@ static void write_node(struct tg_json_writer *w, const struct tg_json_doc *doc, 
 }
 
 /* Both strings, once without escapes. */
-static bool same_string(const struct tg_json_doc *a, const struct tg_json_node *x, const struct tg_json_doc *b,
-                        const struct tg_json_node *y)
+static bool same_string(const struct tg_json_doc *a, const struct tg_json_node *x,
+                        const struct tg_json_doc *b, const struct tg_json_node *y)
 {
     char *out = allocate(x->text.len);
     int64_t len = tg_json_unescape(a, x, out, x->text.len);

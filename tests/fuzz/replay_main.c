@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs a fuzz target over files and folders given as arguments, without libFuzzer: the corpus as an ordinary test.
- * A finding aborts, as it does under the fuzzer, after the name of the file.
+ * Runs a fuzz target over files and folders given as arguments, without libFuzzer: the corpus as an ordinary
+ * test. A finding aborts, as it does under the fuzzer, after the name of the file.
  */
 #include <ftw.h>
 #include <stdint.h>

@@ -38,8 +38,8 @@ Test(json_grammar, refuses_everything_else_and_says_where)
         struct rig r = rig_parse(refused[i].text);
         cr_expect_eq(r.status, -EINVAL, "accepted: %s", refused[i].text.ptr);
         if (r.status != 0)
-            cr_expect_eq(r.err.offset, refused[i].offset, "%s: %s at %u, not %u", refused[i].text.ptr, r.err.message,
-                         r.err.offset, refused[i].offset);
+            cr_expect_eq(r.err.offset, refused[i].offset, "%s: %s at %u, not %u", refused[i].text.ptr,
+                         r.err.message, r.err.offset, refused[i].offset);
         rig_finish(&r);
     }
 }
@@ -59,7 +59,8 @@ static struct rig parse_padded(struct tg_str s, const char *behind)
 Test(json_grammar, accepts_the_same_inside_a_long_text)
 {
     for (size_t i = 0; i < TG_ARRAY_SIZE(accepted); i++) {
-        struct rig r = parse_padded(accepted[i], ",\"........................................................\"]");
+        struct rig r =
+            parse_padded(accepted[i], ",\"........................................................\"]");
         cr_expect_eq(r.status, 0, "%s: %s", accepted[i].ptr, r.err.message);
         rig_finish(&r);
     }
@@ -80,11 +81,12 @@ Test(json_grammar, refuses_the_same_at_the_same_byte_inside_a_long_text)
     for (size_t i = 0; i < TG_ARRAY_SIZE(refused); i++) {
         if (depends_on_the_end(refused[i].text, refused[i].offset))
             continue;
-        struct rig r = parse_padded(refused[i].text, " , \"......................................................\"]");
+        struct rig r =
+            parse_padded(refused[i].text, " , \"......................................................\"]");
         cr_expect_eq(r.status, -EINVAL, "accepted: %s", refused[i].text.ptr);
         if (r.status != 0)
-            cr_expect_eq(r.err.offset, refused[i].offset + 44, "%s: %s at %u", refused[i].text.ptr, r.err.message,
-                         r.err.offset);
+            cr_expect_eq(r.err.offset, refused[i].offset + 44, "%s: %s at %u", refused[i].text.ptr,
+                         r.err.message, r.err.offset);
         rig_finish(&r);
         compared++;
     }
@@ -93,7 +95,8 @@ Test(json_grammar, refuses_the_same_at_the_same_byte_inside_a_long_text)
 
 Test(json_grammar, refuses_every_proper_prefix_at_its_end)
 {
-    static const char text[] = "{\"a\":[1,-2.5e+3,\"x\\u00e9\\ud83d\\ude00y\",true,false,null,{}],\"b\":{\"\":[]}}";
+    static const char text[] =
+        "{\"a\":[1,-2.5e+3,\"x\\u00e9\\ud83d\\ude00y\",true,false,null,{}],\"b\":{\"\":[]}}";
     for (size_t len = 0; len < sizeof(text) - 1; len++) {
         struct rig r = rig_parse((struct tg_str){text, len});
         cr_expect_eq(r.status, -EINVAL, "accepted %zu bytes", len);
@@ -122,7 +125,8 @@ Test(json_grammar, white_space_of_any_length_and_kind_counts_for_nothing)
 {
     for (int n = 0; n < 70; n++) {
         char text[500];
-        int len = snprintf(text, sizeof(text), "%*s[%*s\t1%*s\r,%*s\n2%*s]%*s", n, "", n, "", n, "", n, "", n, "", n, "");
+        int len = snprintf(text, sizeof(text), "%*s[%*s\t1%*s\r,%*s\n2%*s]%*s", n, "", n, "", n, "", n, "", n,
+                           "", n, "");
         struct rig r = rig_parse((struct tg_str){text, (size_t)len});
         cr_expect_eq(r.status, 0, "%d blanks: %s", n, r.status ? r.err.message : "");
         cr_expect_eq(r.doc.count, 3);

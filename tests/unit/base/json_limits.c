@@ -122,17 +122,23 @@ Test(json_limits, half_the_length_plus_one_nodes_never_end_in_no_space)
 
 Test(json_limits, one_node_less_than_needed_is_no_space)
 {
-    static const struct tg_str texts[] = {TG_STR_INIT("0"),         TG_STR_INIT("\"\""),        TG_STR_INIT("true"),
-                                          TG_STR_INIT("[]"),        TG_STR_INIT("[0,0,0]"),     TG_STR_INIT("{\"\":0}"),
-                                          TG_STR_INIT("[[[[]]]]"),  TG_STR_INIT("[{\"a\":[]}]"), TG_STR_INIT("[1.5,-7,null]"),
+    static const struct tg_str texts[] = {TG_STR_INIT("0"),
+                                          TG_STR_INIT("\"\""),
+                                          TG_STR_INIT("true"),
+                                          TG_STR_INIT("[]"),
+                                          TG_STR_INIT("[0,0,0]"),
+                                          TG_STR_INIT("{\"\":0}"),
+                                          TG_STR_INIT("[[[[]]]]"),
+                                          TG_STR_INIT("[{\"a\":[]}]"),
+                                          TG_STR_INIT("[1.5,-7,null]"),
                                           TG_STR_INIT("[\"\\n\",\"\"]")};
     for (size_t i = 0; i < TG_ARRAY_SIZE(texts); i++) {
         struct rig full = rig_parse(texts[i]);
         cr_assert_eq(full.status, 0);
         for (uint32_t capacity = 0; capacity <= full.doc.count; capacity++) {
             struct rig r = rig_parse_capacity(texts[i], capacity);
-            cr_expect_eq(r.status, capacity < full.doc.count ? -ENOSPC : 0, "%s with %u: %d", texts[i].ptr, capacity,
-                         r.status);
+            cr_expect_eq(r.status, capacity < full.doc.count ? -ENOSPC : 0, "%s with %u: %d", texts[i].ptr,
+                         capacity, r.status);
             rig_finish(&r);
         }
         rig_finish(&full);

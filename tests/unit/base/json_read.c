@@ -11,8 +11,9 @@ static struct tg_str unescape(const struct rig *r, char *out, size_t cap)
 
 Test(json_read, text_gives_every_value_as_it_stands)
 {
-    static const char *const values[] = {"null", "true", "false", "0",     "-17",          "18446744073709551615",
-                                         "1.50", "1E+3", "\"a\\n\"", "[1, 2]", "{ \"a\" : [] }", "-0.0e-0"};
+    static const char *const values[] = {
+        "null",     "true",   "false",          "0",      "-17", "18446744073709551615", "1.50", "1E+3",
+        "\"a\\n\"", "[1, 2]", "{ \"a\" : [] }", "-0.0e-0"};
     char text[200] = "[";
     for (size_t i = 0; i < TG_ARRAY_SIZE(values); i++)
         strcat(strcat(text, i ? " ,\t" : ""), values[i]);
@@ -20,7 +21,8 @@ Test(json_read, text_gives_every_value_as_it_stands)
     struct rig r = rig_parse((struct tg_str){text, strlen(text)});
     size_t i = 0;
     cr_assert_eq(r.status, 0);
-    TG_JSON_FOREACH(it, r.doc.nodes) {
+    TG_JSON_FOREACH(it, r.doc.nodes)
+    {
         struct tg_str expected = {values[i], strlen(values[i])};
         cr_expect(tg_str_eq(tg_json_text(&r.doc, it), expected), "%s", values[i]);
         i++;
@@ -38,9 +40,11 @@ Test(json_read, a_number_that_ends_the_text_has_a_text)
 
 Test(json_read, unescape_resolves_every_escape)
 {
-    static const char expected[] = "\"\\/\b\f\n\r\t\0\x1f\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf!";
-    struct rig r = rig_parse(TG_STR("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\u001F\\u007f\\u0080\\u07fF\\u0800\\uffff"
-                                    "\\ud800\\udc00\\uDBFF\\uDFFF!\""));
+    static const char expected[] =
+        "\"\\/\b\f\n\r\t\0\x1f\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf!";
+    struct rig r =
+        rig_parse(TG_STR("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\u001F\\u007f\\u0080\\u07fF\\u0800\\uffff"
+                         "\\ud800\\udc00\\uDBFF\\uDFFF!\""));
     char out[200];
     cr_assert_eq(r.status, 0);
     cr_assert_eq(r.doc.nodes->text.aux, 1);
@@ -114,9 +118,9 @@ Test(json_read, iteration_visits_children_and_nothing_below)
     char names[8] = "";
     int count = 0;
     TG_JSON_FOREACH_MEMBER(key, r.doc.nodes)
-        strncat(names, tg_json_string(&r.doc, key).ptr, 1);
+    strncat(names, tg_json_string(&r.doc, key).ptr, 1);
     TG_JSON_FOREACH(it, tg_json_get(&r.doc, r.doc.nodes, TG_STR("a")))
-        count += it->type == TG_JSON_ARRAY;
+    count += it->type == TG_JSON_ARRAY;
     cr_expect_str_eq(names, "abc");
     cr_expect_eq(count, 2);
     rig_finish(&r);

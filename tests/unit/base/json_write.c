@@ -45,8 +45,9 @@ static void write_sample(struct tg_json_writer *w)
     tg_json_write_end_object(w);
 }
 
-static const struct tg_str sample = TG_STR_INIT("{\"a\":[-1,18446744073709551615,0.1,0.1,true,false,null,[],{}],"
-                                                "\"b\":\"x\\\"[{:,\\n\xc3\xa9\xef\xbf\xbd\",\"c\":{\"d\":1}}");
+static const struct tg_str sample =
+    TG_STR_INIT("{\"a\":[-1,18446744073709551615,0.1,0.1,true,false,null,[],{}],"
+                "\"b\":\"x\\\"[{:,\\n\xc3\xa9\xef\xbf\xbd\",\"c\":{\"d\":1}}");
 
 Test(json_write, commas_stand_where_they_belong_and_nowhere_else)
 {
@@ -187,6 +188,7 @@ Test(json_write, numbers_look_as_a_person_would_write_them)
     tg_json_write_f32(&w, 16777216);
     tg_json_write_i64(&w, INT64_MIN);
     tg_json_write_end_array(&w);
-    expect_written(&w, TG_STR("[1,-0,100,99999999999999980,1e21,1.5e-7,1.7976931348623157e308,3.4028235e38,16777216,"
-                              "-9223372036854775808]"));
+    expect_written(
+        &w, TG_STR("[1,-0,100,99999999999999980,1e21,1.5e-7,1.7976931348623157e308,3.4028235e38,16777216,"
+                   "-9223372036854775808]"));
 }

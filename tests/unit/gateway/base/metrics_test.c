@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Prometheus text: sums over workers, cumulative buckets, one HELP and TYPE per family. */
 #include <criterion/criterion.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include "gateway/base/metrics.h"
 
