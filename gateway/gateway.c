@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/net/tls.h"
 #include "gpu/runner.h"
 #include "gateway.h"
 
@@ -31,6 +32,7 @@ static struct settings *settings_of(const struct config *c)
         .body_ns = c->timeout_body_ms * NS_PER_MS,
         .idle_ns = c->timeout_idle_ms * NS_PER_MS,
         .write_ns = c->timeout_write_ms * NS_PER_MS,
+        .gzip_bytes_min = c->http_gzip_min_bytes,
     };
     s->iicp = (struct iicp_settings){c->task_timeout_ms, c->task_timeout_max_ms, c->iicp_allow_tool_execution};
     s->spin_ns = c->executor_spin_us * NS_PER_US;
@@ -51,6 +53,7 @@ static int settings_publish(struct gateway *g)
     atomic_store_explicit(&g->admission.max_concurrent, c->admission_max_concurrent, memory_order_relaxed);
     atomic_store_explicit(&g->admission.wait_ms, c->admission_wait_ms, memory_order_relaxed);
     atomic_store_explicit(&g->admission.retry_after_s, c->admission_retry_after_s, memory_order_relaxed);
+    atomic_store_explicit(&g->peers.limit, c->limits_connections_per_peer, memory_order_relaxed);
     atomic_store_explicit(&g->origins.limit, c->iicp_task_rate_limit, memory_order_relaxed);
     log_configure((enum tg_log_level)c->log_level, (enum log_format)c->log_format);
     return 0;
@@ -226,42 +229,9 @@ static int workers_create(struct gateway *g)
         if (!w->doorbell)
             return -ENOMEM;
         w->tasks.doorbell = w->doorbell;
+        w->tls = g->tls ? tls_store_context(g->tls, i) : NULL;
         g->admission.workers[i] = w->doorbell;
         g->metrics[i] = &w->metrics;
-    }
-    return 0;
-}
-
-/* One socket per worker and address. With port 0 the kernel picks one for the first, and the others share it. */
-static int listen_all(struct gateway *g, const char *address)
-{
-    char error[256], bound[96];
-    int rc = listen_check_free(address, error, sizeof(error));
-    snprintf(bound, sizeof(bound), "%s", address);
-    for (uint32_t i = 0; rc == 0 && i < g->worker_count; i++) {
-        struct worker *w = &g->workers[i];
-        int fd = listen_open(bound, (int)g->config.server_backlog, true, error, sizeof(error));
-        if (fd < 0) {
-            rc = fd;
-            break;
-        }
-        w->listeners[w->listener_count++] = fd;
-        if (i == 0)
-            listen_name(fd, bound, sizeof(bound));
-    }
-    if (rc < 0)
-        log_error("%s", error);
-    else
-        log_info("listening on http://%s", bound);
-    return rc;
-}
-
-static int workers_listen(struct gateway *g)
-{
-    for (uint32_t i = 0; i < g->config.server_listen.count; i++) {
-        int rc = listen_all(g, g->config.server_listen.address[i]);
-        if (rc < 0)
-            return rc;
     }
     return 0;
 }
@@ -333,14 +303,30 @@ static int windows_create(struct gateway *g)
 {
     const struct config *c = &g->config;
     int rc = tg_arena_init(&g->tables, WINDOW_BYTES(c->iicp_replay_entries) * 2 +
-                           WINDOW_BYTES(c->iicp_idempotency_entries) * 2 + (1u << 20), TG_ARENA_PRIVATE);
+                           WINDOW_BYTES(c->iicp_idempotency_entries) * 2 + peers_bytes(c->limits_connections) +
+                           (1u << 20), TG_ARENA_PRIVATE);
     if (rc == 0)
         rc = window_init(&g->nonces, &g->tables, c->iicp_replay_entries, c->iicp_replay_window_s);
     if (rc == 0 && c->iicp_idempotency)
         rc = window_init(&g->ids, &g->tables, c->iicp_idempotency_entries, c->iicp_replay_window_s);
     if (rc == 0)
         rc = rate_init(&g->origins, &g->tables, c->iicp_task_rate_limit);
+    if (rc == 0)
+        rc = peers_init(&g->peers, &g->tables, c->limits_connections);
     return rc;
+}
+
+/* The loader has checked the form. */
+static void trust_proxies(struct gateway *g)
+{
+    const struct config_listen *list = &g->config.server_proxy_trusted;
+    for (uint32_t i = 0; i < list->count; i++) {
+        struct tg_str text = {list->address[i], strlen(list->address[i])};
+        if (!address_prefix_parse(text, &g->proxy_trusted[g->proxy_trusted_count]))
+            g->proxy_trusted_count++;
+    }
+    if (g->config.server_proxy_protocol && list->count == 0)
+        log_warn("server.proxy_protocol is on and server.proxy_trusted is empty: every TCP connection is turned away");
 }
 
 static void log_start(const struct gateway *g)
@@ -359,8 +345,11 @@ static int build(struct gateway *g)
         return rc;
     raise_descriptor_limit(g->config.limits_connections);
     describe_node(g);
+    trust_proxies(g);
     layout_choose(g);
-    rc = layout_lanes(g);
+    rc = certificates_open(g);
+    if (rc == 0)
+        rc = layout_lanes(g);
     if (rc == 0)
         rc = windows_create(g);
     if (rc == 0)
@@ -368,7 +357,7 @@ static int build(struct gateway *g)
     if (rc == 0)
         rc = executors_create(g);
     if (rc == 0)
-        rc = workers_listen(g);
+        rc = listeners_open(g);
     if (rc == 0)
         rc = drop_privileges(g->config.process_user);
     if (rc == 0)
@@ -388,6 +377,8 @@ int gateway_check(struct gateway *g, struct config *config)
 {
     take_config(g, config);
     int rc = runners_create(g);
+    if (rc == 0)
+        rc = certificates_open(g);
     gateway_stop(g);
     return rc;
 }
@@ -450,6 +441,8 @@ void gateway_stop(struct gateway *g)
         tg_executor_destroy(g->executors[i]);
     for (uint32_t i = 0; g->workers && i < g->worker_count; i++)
         worker_finish(&g->workers[i]);
+    listeners_remove_files(g);
+    tls_store_close(g->tls);
     free(g->executors);
     free(g->workers);
     free(g->metrics);
@@ -485,6 +478,7 @@ void gateway_reload(struct gateway *g, struct config *next)
     *next = old; /* the caller finishes it */
     if (settings_publish(g) < 0)
         log_error("reload: out of memory, the old settings stay in force");
+    certificates_reload(g);
     for (uint32_t i = 0; i < g->worker_count; i++)
         worker_wake(&g->workers[i]);
 }

@@ -7,6 +7,7 @@
 #define TG_GATEWAY_H
 
 #include "gateway/control/config.h"
+#include "gateway/net/peers.h"
 #include "worker.h"
 
 /* What may change while serving. Replaced as a whole; old snapshots live until the end. */
@@ -33,8 +34,13 @@ struct gateway {
     struct tg_lane **lanes;
     uint32_t lane_count;
     struct admission admission;
+    struct tls_store *tls; /* NULL: nobody listens for TLS */
     struct window nonces, ids;
     struct rate origins;
+    struct peers peers;
+    struct address_prefix proxy_trusted[CONFIG_LISTEN_MAX]; /* fixed after start */
+    uint32_t proxy_trusted_count;
+    struct listen_file socket_files[CONFIG_LISTEN_MAX]; /* to be removed at the end */
     _Atomic(struct settings *) settings;
     _Atomic uint32_t order; /* enum gateway_order */
     /* threads */
@@ -75,6 +81,20 @@ int layout_lanes(struct gateway *g);
 struct tg_lane *layout_lane(const struct gateway *g, uint32_t worker, uint32_t instance, uint32_t priority,
                             uint32_t size_class);
 uint32_t layout_lanes_per_worker(const struct gateway *g);
+
+/* certificates.c: what there is to say is in the log */
+/** Prepare TLS if anything listens for it. Returns 0 or negative errno. */
+int certificates_open(struct gateway *g);
+/** Read the files again, as configured now. */
+void certificates_reload(struct gateway *g);
+/** Have the files changed? To be called every few seconds. */
+void certificates_look(struct gateway *g);
+
+/* listeners.c */
+/** Give every worker its listening sockets. Returns 0, or negative errno after having logged why. */
+int listeners_open(struct gateway *g);
+/** Remove the files of Unix sockets. */
+void listeners_remove_files(struct gateway *g);
 
 /* routes.c */
 extern const struct http_route gateway_routes[];

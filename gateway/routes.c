@@ -10,7 +10,6 @@ static void route_task(void *context, struct task *t, const struct http_request 
     struct worker *w = context;
     struct iicp_request r = {
         .content_type = http_header_str(req->base, req->head, HTTP_H_CONTENT_TYPE),
-        .content_encoding = http_header_str(req->base, req->head, HTTP_H_CONTENT_ENCODING),
         .origin = http_header_str(req->base, req->head, HTTP_H_ORIGIN),
         .traceparent = http_header_str(req->base, req->head, HTTP_H_TRACEPARENT),
         .body = req->body,

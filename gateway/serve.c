@@ -6,12 +6,14 @@
 #include <time.h>
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/control/notify.h"
 #include "gateway.h"
 #include "serve.h"
 
 enum { EXIT_CLEAN = 0, EXIT_NO_START = 1, EXIT_CUT = 3 };
 
 #define DRAIN_LOOK_MS 10
+#define CERTIFICATE_LOOK_S 2
 
 static void block_signals(sigset_t *set)
 {
@@ -27,6 +29,7 @@ static void reload(struct gateway *g, const struct serve_source *source)
 {
     struct config next = {0};
     struct config_report report = {0};
+    notify_reloading();
     int rc = config_load(&next, source->argc, source->argv, source->envp, &report);
     if (rc == 0) {
         gateway_reload(g, &next);
@@ -37,6 +40,7 @@ static void reload(struct gateway *g, const struct serve_source *source)
     }
     config_report_finish(&report);
     config_finish(&next);
+    notify_ready();
 }
 
 /* Sleep up to @ms, or until another TERM or INT says that it takes too long. True if one came. */
@@ -64,6 +68,17 @@ static bool drain(struct gateway *g, const sigset_t *set)
     return true;
 }
 
+/* The next one, with a look at the certificates every now and then. */
+static int next_signal(struct gateway *g, const sigset_t *set)
+{
+    static const struct timespec look = {.tv_sec = CERTIFICATE_LOOK_S};
+    int sig;
+    while ((sig = g->tls ? sigtimedwait(set, NULL, &look) : sigwaitinfo(set, NULL)) < 0)
+        if (errno == EAGAIN)
+            certificates_look(g);
+    return sig;
+}
+
 int serve_main(struct config *config, const struct serve_source *source)
 {
     sigset_t set;
@@ -71,11 +86,12 @@ int serve_main(struct config *config, const struct serve_source *source)
     block_signals(&set);
     if (gateway_start(&gateway, config) < 0)
         return EXIT_NO_START;
+    notify_ready();
     int sig;
-    while ((sig = sigwaitinfo(&set, NULL)) == SIGHUP || (sig < 0 && errno == EINTR))
-        if (sig == SIGHUP)
-            reload(&gateway, source);
+    while ((sig = next_signal(&gateway, &set)) == SIGHUP)
+        reload(&gateway, source);
     log_info("%s: draining", sig == SIGINT ? "interrupted" : "asked to stop");
+    notify_stopping();
     gateway_say_not_ready(&gateway);
     bool hurry = gateway.config.shutdown_grace_ms > 0 && pause_or_signal(&set, gateway.config.shutdown_grace_ms);
     bool drained = !hurry && drain(&gateway, &set);

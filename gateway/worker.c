@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/net/tls.h"
 #include "gateway.h"
 
 #define RECEIVE_BUFFERS 256
@@ -17,6 +18,7 @@
 #define BUFFERS_MIN 4
 #define SPARE_TASKS 4096 /* beyond one per connection: pipelined requests */
 #define SCRATCH_BYTES (8u << 20)
+#define ROUNDS_PER_TURN 4 /* exchanges with the executor before the network is looked at again */
 #define LOW_LATENCY_SPIN_NS (50 * NS_PER_MS)
 #define BUSY_GAP_NS (100 * NS_PER_US) /* adaptive: expecting the next event sooner than this, spin */
 
@@ -27,8 +29,10 @@ static void on_timer(void *context, struct timer *t)
     struct worker *w = context;
     if (t->kind == TIMER_TASK)
         task_timer_fired(&w->tasks, t);
-    else
+    else if (t->kind == TIMER_CONN)
         http_timer_fired(&w->http, t);
+    else
+        tls_timer_fired(w->net, t);
 }
 
 static void set_now(struct worker *w)
@@ -45,22 +49,26 @@ static void take_settings(struct worker *w)
     w->iicp.settings = &s->iicp;
 }
 
-/* Everything between two looks at the network. Returns true if something moved. */
-static bool work(struct worker *w, uint64_t *wake_ns)
+/* Tasks to the executor, results back. Returns true if something moved, so that another round may find more. */
+static bool exchange(struct worker *w, uint64_t *wake_ns)
 {
-    bool moved = false;
-    timer_wheel_advance(&w->wheel, w->tasks.now_ns, on_timer, w);
     tasks_retry(&w->tasks);
     tasks_publish(&w->tasks);
-    if (w->executor)
-        moved = tg_executor_turn(w->executor, w->tasks.now_ns, wake_ns);
-    moved |= tasks_reap(&w->tasks);
-    if (w->tasks.waiting_count > 0) { /* room may have come with what was reaped */
-        tasks_retry(&w->tasks);
-        tasks_publish(&w->tasks);
+    bool moved = w->executor && tg_executor_turn(w->executor, w->tasks.now_ns, wake_ns);
+    return tasks_reap(&w->tasks) || moved;
+}
+
+/* Everything between two looks at the network. Returns true if it stopped with more to do. */
+static bool work(struct worker *w, uint64_t *wake_ns)
+{
+    bool more = true;
+    timer_wheel_advance(&w->wheel, w->tasks.now_ns, on_timer, w);
+    for (uint32_t round = 0; more && round < ROUNDS_PER_TURN; round++) {
+        *wake_ns = UINT64_MAX;
+        more = exchange(w, wake_ns);
     }
     http_flush(&w->http);
-    return moved;
+    return more;
 }
 
 /* How long nothing may happen before sleeping pays, by the power mode and what the past suggests. */
@@ -138,7 +146,6 @@ static void serve(struct worker *w)
         if (events > 0)
             note_event(w);
         take_settings(w);
-        executor_wake_ns = UINT64_MAX;
         moved = work(w, &executor_wake_ns);
         metrics_add(&w->metrics, METRIC_TURNS, 1);
     }
@@ -156,6 +163,21 @@ static void pin(int cpu)
     pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
+/* Where nobody listens for TLS there is no filter to pay for. */
+static int create_net(struct worker *w, const char *wanted, const struct net_options *o)
+{
+    struct tls_options t = {
+        .wanted = wanted,
+        .net = *o,
+        .context = w->tls,
+        .wheel = &w->wheel,
+        .timer_kind = TIMER_TLS,
+        .metrics = &w->metrics,
+    };
+    return w->tls ? tls_create(&t, &w->net, w->note, sizeof(w->note))
+                  : net_create(wanted, o, &w->net, w->note, sizeof(w->note));
+}
+
 /* The loop must be made by the thread that uses it: io_uring binds to its one submitter. */
 static int open_loop(struct worker *w)
 {
@@ -167,8 +189,9 @@ static int open_loop(struct worker *w)
         .conns_max = w->http.conn_count,
         .buffers = RECEIVE_BUFFERS,
         .buffer_bytes = RECEIVE_BUFFER_BYTES,
+        .gate = &w->gate,
     };
-    int rc = net_create(wanted[w->gateway->config.server_io], &o, &w->net, w->note, sizeof(w->note));
+    int rc = create_net(w, wanted[w->gateway->config.server_io], &o);
     if (rc < 0) {
         snprintf(w->note, sizeof(w->note), "cannot open the network loop: %s", strerror(-rc));
         return rc;
@@ -176,7 +199,7 @@ static int open_loop(struct worker *w)
     w->http.net = w->net;
     snprintf(w->io, sizeof(w->io), "%s", w->net->ops->name);
     for (uint32_t i = 0; rc == 0 && i < w->listener_count; i++)
-        rc = w->net->ops->listen(w->net, w->listeners[i]);
+        rc = w->listener_tls[i] ? tls_listen(w->net, w->listeners[i]) : w->net->ops->listen(w->net, w->listeners[i]);
     if (rc < 0)
         snprintf(w->note, sizeof(w->note), "cannot accept connections: %s", strerror(-rc));
     return rc;
@@ -237,7 +260,9 @@ static size_t arena_bytes(const struct worker *w, uint32_t conns, uint32_t tasks
            + (size_t)tasks_max * (sizeof(struct task) + 16)                         /* task slots */
            + buffer_pool_bytes(body + head + (64u << 10), BUFFER_CLASS_BYTES, BUFFERS_MIN) /* requests, replies */
            + SCRATCH_BYTES                                                          /* an answer being written */
-           + (body / 2 + 1 + 64) * sizeof(struct tg_json_node)                      /* JSON tape */
+           + (size_t)conns * sizeof(struct gate_conn)                               /* who they are */
+           + http_coder_bytes(body)                                                 /* gzip, both ways */
+           + TG_JSON_NODES_MAX(body) * sizeof(struct tg_json_node)                    /* JSON tape */
            + (g->instance_count + 1) * TG_PRIORITIES * (sizeof(struct task_metrics) + sizeof(struct task_lanes))
            + TG_DOORBELL_LANES * sizeof(void *)                                     /* lanes by bit */
            + (1u << 20);                                                            /* alignment */
@@ -273,7 +298,7 @@ static int init_metrics(struct worker *w)
 static int init_iicp(struct worker *w)
 {
     struct gateway *g = w->gateway;
-    uint32_t nodes = (uint32_t)(g->config.limits_body_bytes / 2 + 64);
+    uint32_t nodes = (uint32_t)TG_JSON_NODES_MAX(g->config.limits_body_bytes);
     w->iicp = (struct iicp){
         .tasks = &w->tasks,
         .node = &g->node,
@@ -305,6 +330,12 @@ static void wire(struct worker *w)
     w->tasks.instances = g->instances;
     w->tasks.instance_count = g->instance_count;
     w->tasks.doorbell = w->doorbell;
+    w->gate.peers = &g->peers;
+    w->gate.metrics = &w->metrics;
+    w->gate.buffers = &w->buffers;
+    w->gate.proxy = g->config.server_proxy_protocol;
+    w->gate.trusted = g->proxy_trusted;
+    w->gate.trusted_count = g->proxy_trusted_count;
     w->http.wheel = &w->wheel;
     w->http.buffers = &w->buffers;
     w->http.tasks = &w->tasks;
@@ -333,7 +364,9 @@ int worker_init(struct worker *w, struct gateway *g, uint32_t index)
     if (rc == 0)
         rc = tg_pool_init(&w->tasks.pool, &w->arena, sizeof(struct task), tasks_max);
     if (rc == 0)
-        rc = http_init(&w->http, &w->arena, conns, SCRATCH_BYTES);
+        rc = http_init(&w->http, &w->arena, conns, SCRATCH_BYTES, g->config.limits_body_bytes);
+    if (rc == 0)
+        rc = gate_init(&w->gate, &w->arena, conns);
     if (rc == 0)
         rc = init_lanes(w);
     if (rc == 0)

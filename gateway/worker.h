@@ -9,10 +9,12 @@
 #include <pthread.h>
 #include "gateway/dialect/iicp.h"
 #include "gateway/http/http.h"
+#include "gateway/net/gate.h"
 
 struct gateway;
+struct tls_context;
 
-#define WORKER_LISTENERS_MAX 8
+#define WORKER_LISTENERS_MAX 16
 
 enum worker_state { WORKER_STARTING, WORKER_SERVING, WORKER_FAILED, WORKER_DONE };
 
@@ -24,6 +26,8 @@ struct worker {
     int wake_fd;
     int listeners[WORKER_LISTENERS_MAX];
     uint32_t listener_count;
+    bool listener_tls[WORKER_LISTENERS_MAX];
+    struct tls_context *tls; /* NULL: nobody listens for it */
     struct tg_arena arena;
     struct tg_doorbell *doorbell;
     struct tg_executor *executor; /* run as a turn of this worker; NULL: it has its own thread */
@@ -31,6 +35,7 @@ struct worker {
     struct timer_wheel wheel;
     struct buffer_pool buffers;
     struct tasks tasks;
+    struct gate gate;
     struct http http;
     struct iicp iicp;
     struct net *net;

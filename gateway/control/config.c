@@ -90,6 +90,20 @@ static const struct {
     {CONFIG_ROW_limits_target_bytes, CONFIG_ROW_limits_head_bytes},
 };
 
+/* Where a row got its value; @name is memory for the place's. */
+static struct config_place place_of(const struct config *cfg, const struct config_row *row,
+                                    char name[CONFIG_ENV_NAME_MAX + 2])
+{
+    struct config_place place = {cfg->source[row - config_rows], name, cfg->line[row - config_rows]};
+    if (place.source == CONFIG_FROM_FILE)
+        place.name = cfg->path;
+    else if (place.source == CONFIG_FROM_ENV)
+        config_row_env(row, name);
+    else
+        snprintf(name, CONFIG_ENV_NAME_MAX + 2, "--%s", row->key);
+    return place;
+}
+
 /* Blame the row that the operator touched, the stronger source if it was both. */
 static void report_order(struct config_loader *loader, const struct config_row *low,
                          const struct config_row *high, uint32_t low_value, uint32_t high_value)
@@ -98,13 +112,7 @@ static void report_order(struct config_loader *loader, const struct config_row *
     const struct config_row *blamed =
         cfg->source[high - config_rows] > cfg->source[low - config_rows] ? high : low;
     char name[CONFIG_ENV_NAME_MAX + 2];
-    struct config_place place = {cfg->source[blamed - config_rows], name, cfg->line[blamed - config_rows]};
-    if (place.source == CONFIG_FROM_FILE)
-        place.name = cfg->path;
-    else if (place.source == CONFIG_FROM_ENV)
-        config_row_env(blamed, name);
-    else
-        snprintf(name, sizeof name, "--%s", blamed->key);
+    struct config_place place = place_of(cfg, blamed, name);
     struct config_text prefix;
     config_place_print(&place, blamed->key, &prefix);
     config_report_add(loader->report, "%s%s (%" PRIu32 ") is above %s (%" PRIu32 ")", prefix.text, low->key,
@@ -120,6 +128,28 @@ static void check_order(struct config_loader *loader)
         if (low_value > high_value)
             report_order(loader, low, high, low_value, high_value);
     }
+}
+
+/* A row whose value is unusable without another's. */
+static void report_lack(struct config_loader *loader, enum config_row_id needy, const char *lack)
+{
+    const struct config_row *row = &config_rows[needy];
+    struct config_text prefix;
+    char name[CONFIG_ENV_NAME_MAX + 2];
+    struct config_place place = place_of(loader->cfg, row, name);
+    config_place_print(&place, row->key, &prefix);
+    config_report_add(loader->report, "%s%s", prefix.text, lack);
+}
+
+static void check_tls(struct config_loader *loader)
+{
+    const struct config *cfg = loader->cfg;
+    if (cfg->server_tls_listen.count > 0 && !cfg->tls_certificate[0])
+        report_lack(loader, CONFIG_ROW_server_tls_listen, "needs tls.certificate");
+    if (cfg->server_tls_listen.count > 0 && !cfg->tls_key[0])
+        report_lack(loader, CONFIG_ROW_server_tls_listen, "needs tls.key");
+    if (cfg->tls_client_auth != CONFIG_TLS_CLIENT_NONE && !cfg->tls_client_ca[0])
+        report_lack(loader, CONFIG_ROW_tls_client_auth, "needs tls.client_ca");
 }
 
 /* The embedded runners serve whoever defines none, and only them. */
@@ -156,5 +186,6 @@ int config_load(struct config *cfg, int argc, char **argv, char **envp, struct c
     if (loader.out_of_memory)
         return -ENOMEM;
     check_order(&loader);
+    check_tls(&loader);
     return report->count + report->more > 0 ? -EINVAL : 0;
 }

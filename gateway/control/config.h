@@ -26,6 +26,11 @@
     X(CONFIG_LOG_INFO, "info") X(CONFIG_LOG_WARN, "warn") X(CONFIG_LOG_ERROR, "error")
 #define CONFIG_LOG_FORMAT_CHOICES(X) X(CONFIG_LOG_TEXT, "text") X(CONFIG_LOG_JSON, "json")
 
+#define CONFIG_TLS_CLIENT_CHOICES(X)                                                                         \
+    X(CONFIG_TLS_CLIENT_NONE, "none")                                                                        \
+    X(CONFIG_TLS_CLIENT_OPTIONAL, "optional") X(CONFIG_TLS_CLIENT_REQUIRED, "required")
+#define CONFIG_TLS_VERSION_CHOICES(X) X(CONFIG_TLS_1_2, "1.2") X(CONFIG_TLS_1_3, "1.3")
+
 #define CONFIG_CHOICE_ID(id, word) id,
 #define CONFIG_CHOICE_WORD(id, word) word,
 
@@ -35,6 +40,8 @@ enum { CONFIG_DEVICE_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_POWER_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_LOG_LEVEL_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_LOG_FORMAT_CHOICES(CONFIG_CHOICE_ID) };
+enum { CONFIG_TLS_CLIENT_CHOICES(CONFIG_CHOICE_ID) };
+enum { CONFIG_TLS_VERSION_CHOICES(CONFIG_CHOICE_ID) };
 
 /* One CONFIG_ROW_<field> per row, in table order: the index of its source. */
 enum config_row_id {
@@ -87,6 +94,7 @@ struct config_runner {
 #define CONFIG_FIELD_U64 uint64_t
 #define CONFIG_FIELD_STR char *
 #define CONFIG_FIELD_LISTEN struct config_listen
+#define CONFIG_FIELD_NETS struct config_listen
 
 struct config {
 #define CONFIG(field, key, type, def, min, max, when, env, doc) CONFIG_FIELD_##type field;

@@ -152,7 +152,7 @@ static void visit_option(const struct file *file, const struct config_toml_entry
 /* The wrong TOML type is fine where its text parses: `workers = "4"` says what it means. */
 static const char *type_fault(const struct config_row *row, enum config_toml_type type)
 {
-    if (type == CONFIG_TOML_ARRAY && row->type != CONFIG_TYPE_LISTEN)
+    if (type == CONFIG_TOML_ARRAY && row->type != CONFIG_TYPE_LISTEN && row->type != CONFIG_TYPE_NETS)
         return "takes one value, not an array";
     if (row->type == CONFIG_TYPE_STR && type != CONFIG_TOML_STRING)
         return "takes a string: put it in quotes";

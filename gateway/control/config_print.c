@@ -42,7 +42,7 @@ static void print_list(FILE *out, const char *text)
 /* A row's value, given in text form, as TOML writes it. */
 static void print_value(FILE *out, const struct config_row *row, const char *text)
 {
-    if (row->type == CONFIG_TYPE_LISTEN)
+    if (row->type == CONFIG_TYPE_LISTEN || row->type == CONFIG_TYPE_NETS)
         print_list(out, text);
     else if (row->type == CONFIG_TYPE_STR || row->type == CONFIG_TYPE_ENUM || strstr(text, "iB"))
         print_quoted(out, text, strlen(text));
@@ -156,6 +156,8 @@ static void print_allowed(FILE *out, const struct config_row *row, const char *b
         fputs("text", out);
     } else if (row->type == CONFIG_TYPE_LISTEN) {
         fputs("addresses", out);
+    } else if (row->type == CONFIG_TYPE_NETS) {
+        fputs("prefixes", out);
     } else {
         print_bound(out, row, row->min);
         fputs("..", out);

@@ -11,6 +11,8 @@ static const char *const DEVICE_words[] = {CONFIG_DEVICE_CHOICES(CONFIG_CHOICE_W
 static const char *const POWER_words[] = {CONFIG_POWER_CHOICES(CONFIG_CHOICE_WORD)};
 static const char *const LOG_LEVEL_words[] = {CONFIG_LOG_LEVEL_CHOICES(CONFIG_CHOICE_WORD)};
 static const char *const LOG_FORMAT_words[] = {CONFIG_LOG_FORMAT_CHOICES(CONFIG_CHOICE_WORD)};
+static const char *const TLS_CLIENT_words[] = {CONFIG_TLS_CLIENT_CHOICES(CONFIG_CHOICE_WORD)};
+static const char *const TLS_VERSION_words[] = {CONFIG_TLS_VERSION_CHOICES(CONFIG_CHOICE_WORD)};
 
 enum { RESTART = false, RELOAD = true };
 

@@ -12,6 +12,7 @@ enum config_type {
     CONFIG_TYPE_U64,
     CONFIG_TYPE_STR,
     CONFIG_TYPE_LISTEN,
+    CONFIG_TYPE_NETS,
     CONFIG_TYPE_ENUM,
 };
 

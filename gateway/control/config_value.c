@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values from text and back, by type. */
 #include "config_row.h"
+#include "gateway/base/address.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -176,11 +177,20 @@ static void listen_free(struct config_listen *listen)
 
 #define HOST_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 
-/* The form only: whether the host can be bound is for the listener to find out. */
+#define UNIX_PREFIX "unix:"
+
+/* A comma would end it, so the path has none; how long it may be, the listener knows. */
+static bool is_unix_path(const char *text, size_t len)
+{
+    size_t prefix = strlen(UNIX_PREFIX);
+    return len > prefix && strncmp(text, UNIX_PREFIX, prefix) == 0 && text[prefix] == '/';
+}
+
+/* The form only: whether the host can be bound is for the listener to find out. No host means all addresses. */
 static bool is_address(const char *text, size_t len)
 {
     const char *colon = memrchr(text, ':', len);
-    if (!colon || colon == text || len > CONFIG_ADDRESS_MAX)
+    if (!colon || len > CONFIG_ADDRESS_MAX)
         return false;
     uint64_t port;
     const char *end = scan_digits(colon + 1, &port);
@@ -193,13 +203,25 @@ static bool is_address(const char *text, size_t len)
     return strspn(text, HOST_CHARS) == host_len;
 }
 
-static int listen_add(struct config_listen *listen, const char *text, size_t len, struct config_text *why)
+/* NULL, or what is wrong with one item of a list. */
+static const char *item_fault(const struct config_row *row, const char *text, size_t len)
+{
+    struct address_prefix ignored;
+    if (row->type == CONFIG_TYPE_NETS)
+        return address_prefix_parse((struct tg_str){text, len}, &ignored);
+    if (len <= CONFIG_ADDRESS_MAX && (is_unix_path(text, len) || is_address(text, len)))
+        return NULL;
+    return "is not an address like 127.0.0.1:9484, [::1]:9484, :9484 or unix:/run/taskgate.sock";
+}
+
+static int listen_add(struct config_listen *listen, const struct config_row *row, const char *text, size_t len,
+                      struct config_text *why)
 {
     char word[64], quoted[CONFIG_QUOTE_MAX];
     snprintf(word, sizeof word, "%.*s", (int)TG_MIN(len, sizeof word - 1), text);
-    if (!is_address(text, len))
-        return refuse(why, "%s is not an address like 127.0.0.1:9484 or [::1]:9484",
-                      config_quote(word, quoted));
+    const char *fault = item_fault(row, text, len);
+    if (fault)
+        return refuse(why, "%s %s", config_quote(word, quoted), fault);
     if (listen->count == CONFIG_LISTEN_MAX)
         return refuse(why, "more than %d addresses", CONFIG_LISTEN_MAX);
     char *copy = strndup(text, len);
@@ -213,14 +235,16 @@ static int parse_listen(struct config *cfg, const struct config_row *row, const 
                         struct config_text *why)
 {
     struct config_listen listen = {0};
-    int rc = *text ? 0 : refuse(why, "names no address");
+    int rc = *text || row->min == 0 ? 0 : refuse(why, "names no address");
+    if (!*text)
+        text = NULL;
     while (rc == 0 && text) {
         text += strspn(text, " ");
         size_t len = strcspn(text, ",");
         const char *next = text[len] ? text + len + 1 : NULL;
         while (len > 0 && text[len - 1] == ' ')
             len--;
-        rc = listen_add(&listen, text, len, why);
+        rc = listen_add(&listen, row, text, len, why);
         text = next;
     }
     if (rc != 0) {
@@ -243,6 +267,7 @@ int config_value_parse(struct config *cfg, const struct config_row *row, const c
     case CONFIG_TYPE_STR:
         return parse_string(cfg, row, text, why);
     case CONFIG_TYPE_LISTEN:
+    case CONFIG_TYPE_NETS:
         return parse_listen(cfg, row, text, why);
     default:
         return parse_integer(cfg, row, text, why);
@@ -274,6 +299,7 @@ void config_value_format(const struct config *cfg, const struct config_row *row,
         snprintf(out->text, size, "%s", *(char *const *)field);
         break;
     case CONFIG_TYPE_LISTEN:
+    case CONFIG_TYPE_NETS:
         format_listen(field, out);
         break;
     case CONFIG_TYPE_U64:
@@ -291,6 +317,6 @@ void config_value_free(struct config *cfg, const struct config_row *row)
         free(*text);
         *text = NULL;
     }
-    if (row->type == CONFIG_TYPE_LISTEN)
+    if (row->type == CONFIG_TYPE_LISTEN || row->type == CONFIG_TYPE_NETS)
         listen_free(field_of(cfg, row));
 }

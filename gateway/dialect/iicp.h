@@ -39,7 +39,7 @@ struct iicp {
 
 /* The pieces of a request that concern this dialect; len 0: absent. */
 struct iicp_request {
-    struct tg_str content_type, content_encoding, origin, traceparent;
+    struct tg_str content_type, origin, traceparent;
     struct tg_str body;
 };
 

@@ -29,11 +29,6 @@ static bool media_type_ok(struct tg_str type)
     return type.len == 0 || equal_fold((struct tg_str){type.ptr, end}, TG_STR("application/json"));
 }
 
-static bool coding_ok(struct tg_str coding)
-{
-    return coding.len == 0 || equal_fold(coding, TG_STR("identity"));
-}
-
 static bool hex_lower(const char *p, size_t n, bool *all_zero)
 {
     *all_zero = true;
@@ -124,8 +119,6 @@ void iicp_task(struct iicp *ic, struct task *t, const struct iicp_request *req)
         task_finish(ic->tasks, t, TG_DRAINING);
     } else if (!media_type_ok(req->content_type)) {
         task_finish(ic->tasks, t, TG_MEDIA_TYPE);
-    } else if (!coding_ok(req->content_encoding)) {
-        task_finish(ic->tasks, t, TG_CODING);
     } else if (iicp_envelope_parse(ic, t, req->body, &e) && iicp_envelope_apply(ic, t, &e)) {
         offer(ic, t, &e, req->body);
     }

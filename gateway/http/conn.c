@@ -241,7 +241,15 @@ void http_close_all(struct http *h)
             conn_close(h, &h->conns[i]);
 }
 
-int http_init(struct http *h, struct tg_arena *arena, uint32_t conns_max, size_t scratch_bytes)
+static int coder_init(struct http *h, struct tg_arena *arena, size_t body_bytes_max)
+{
+    size_t room_bytes = TG_MAX(body_bytes_max + 1, (size_t)HTTP_COMPRESS_BYTES_MAX);
+    char *state = tg_arena_alloc(arena, HTTP_CODER_STATE_BYTES, 64);
+    char *room = tg_arena_alloc(arena, room_bytes, 4096);
+    return state && room ? http_coder_init(&h->coder, state, room, room_bytes) : -ENOMEM;
+}
+
+int http_init(struct http *h, struct tg_arena *arena, uint32_t conns_max, size_t scratch_bytes, size_t body_bytes_max)
 {
     h->door.ready = on_ready;
     h->conns = tg_arena_alloc(arena, (size_t)conns_max * sizeof(*h->conns), TG_CACHE_SEPARATION);
@@ -255,5 +263,5 @@ int http_init(struct http *h, struct tg_arena *arena, uint32_t conns_max, size_t
         h->conns[i].net.fd = -1;
         h->free_conns[h->free_count++] = conns_max - 1 - i; /* slot 0 first: used slots stay together */
     }
-    return 0;
+    return coder_init(h, arena, body_bytes_max);
 }

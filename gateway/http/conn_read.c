@@ -70,7 +70,40 @@ static const struct http_route *find_route(const struct http *h, struct tg_str p
     return NULL;
 }
 
-static void dispatch(struct http *h, struct task *t, const struct http_request *req)
+/* One coding in one line; two lines would be two codings. */
+static enum http_coding coding_of(const struct http_request *req)
+{
+    if (req->head->repeated >> HTTP_H_CONTENT_ENCODING & 1)
+        return HTTP_CODING_UNKNOWN;
+    return http_coding_of(http_header_str(req->base, req->head, HTTP_H_CONTENT_ENCODING));
+}
+
+static void refuse_coded(struct http *h, struct task *t, enum http_coding coding, enum http_decoded why)
+{
+    bool large = why == HTTP_DECODED_TOO_LARGE || why == HTTP_DECODED_TOO_SLOW;
+    metrics_add(h->metrics, METRIC_DECODE_FAILED, 1);
+    tg_error_set(&t->error, "", "%s %s", http_coding_name(coding), http_decoded_reason(why));
+    task_refuse(h->tasks, t, large ? TG_TOO_LARGE : TG_BAD_REQUEST);
+}
+
+/* Every handler sees what the client meant. False if the task was refused. */
+static bool decode_body(struct http *h, struct task *t, struct http_request *req)
+{
+    enum http_coding coding = coding_of(req);
+    if (coding == HTTP_CODING_UNKNOWN)
+        task_finish(h->tasks, t, TG_CODING);
+    if (coding == HTTP_CODING_UNKNOWN || coding == HTTP_CODING_IDENTITY)
+        return coding == HTTP_CODING_IDENTITY;
+    enum http_decoded result = http_coder_decode(&h->coder, coding, h->settings->body_bytes_max, &req->body);
+    if (result != HTTP_DECODED) {
+        refuse_coded(h, t, coding, result);
+        return false;
+    }
+    metrics_add(h->metrics, METRIC_DECODED, 1);
+    return true;
+}
+
+static void dispatch(struct http *h, struct task *t, struct http_request *req)
 {
     const struct http_head *head = req->head;
     const struct http_route *route = find_route(h, http_span_str(req->base, head->path));
@@ -83,9 +116,15 @@ static void dispatch(struct http *h, struct task *t, const struct http_request *
     } else if (!(route->methods >> head->method & 1)) {
         t->allow = route->allow;
         task_finish(h->tasks, t, TG_METHOD);
-    } else {
+    } else if (req->body.len == 0 || !http_has_header(head, HTTP_H_CONTENT_ENCODING) || decode_body(h, t, req)) {
         route->handler(h->context, t, req);
     }
+}
+
+static bool wants_gzip(const struct http *h, const struct http_head *head, const char *base)
+{
+    return h->settings->gzip_bytes_min > 0 && http_has_header(head, HTTP_H_ACCEPT_ENCODING) &&
+           http_accepts_gzip(http_header_str(base, head, HTTP_H_ACCEPT_ENCODING));
 }
 
 /* The last byte of a request is in. */
@@ -99,10 +138,12 @@ static void serve(struct http *h, struct conn *c, const struct http_head *head, 
     c->want_continue = false;
     t->minor = head->minor;
     t->head_only = head->method == HTTP_HEAD;
+    t->gzip = wants_gzip(h, head, base);
     t->close_after = !head->keep_alive || h->draining || c->requests == h->settings->requests_max;
     c->phase = t->close_after ? CONN_DISCARD : CONN_HEAD;
     c->scanned = 0;
     c->need = 0;
+    c->since_ns = h->now_ns; /* what came behind it in the same packet is another request, with its own time */
     struct http_request req = {.head = head, .base = base, .body = body};
     dispatch(h, t, &req);
     c->paused = c->pending >= h->settings->pipeline_max;

@@ -3,7 +3,6 @@
  * Answers out, in order of requests: each is written when it is first in the queue and final, into a buffer that is
  * sent once per turn. A buffer that is with the kernel is never written to.
  */
-#include <sys/socket.h>
 #include "gateway/base/clock.h"
 #include "conn.h"
 
@@ -73,6 +72,23 @@ static size_t write_body(struct http *h, struct task *t)
     return w.len;
 }
 
+/* Large enough to be compressed for one client and not for another: caches must be told. */
+static bool varies(const struct http *h, size_t body_len)
+{
+    uint64_t least = h->settings->gzip_bytes_min;
+    return least > 0 && body_len >= least && body_len <= HTTP_COMPRESS_BYTES_MAX;
+}
+
+/* Bytes of the compressed body, 0 if it goes out as it is. */
+static size_t compress_body(struct http *h, const struct task *t, size_t body_len)
+{
+    if (!t->gzip || !varies(h, body_len))
+        return 0;
+    size_t len = http_coder_compress(&h->coder, (struct tg_str){h->scratch, body_len});
+    metrics_add(h->metrics, METRIC_COMPRESSED, len > 0);
+    return len;
+}
+
 static struct http_response response_of(struct http *h, const struct task *t, size_t body_len, bool close)
 {
     return (struct http_response){
@@ -83,6 +99,7 @@ static struct http_response response_of(struct http *h, const struct task *t, si
         .content_length = body_len,
         .date = date_now(h),
         .allow = t->allow,
+        .accept_encoding = t->status == TG_CODING ? HTTP_CODINGS : NULL,
         .retry_after_s = (t->retry_after_ms + 999) / 1000,
         .trace_id = t->trace_id[0] ? t->trace_id : NULL,
         .max_age_s = t->reply ? 0 : 86400,
@@ -92,15 +109,18 @@ static struct http_response response_of(struct http *h, const struct task *t, si
 /* False if no buffer is left for it: nothing was written then. */
 static bool write_answer(struct http *h, struct conn *c, struct task *t, bool close)
 {
-    size_t body_len = write_body(h, t);
+    size_t plain_len = write_body(h, t), gzip_len = compress_body(h, t, plain_len);
+    size_t body_len = gzip_len > 0 ? gzip_len : plain_len;
     char *at = out_reserve(h, c, HTTP_HEAD_BYTES_MAX + body_len);
     if (!at)
         return false;
     struct http_response r = response_of(h, t, body_len, close);
+    r.gzip = gzip_len > 0;
+    r.vary = varies(h, plain_len);
     size_t head_len = http_write_head(at, HTTP_HEAD_BYTES_MAX, &r);
     TG_ASSERT(head_len > 0);
     size_t sent_body = t->head_only ? 0 : body_len;
-    memcpy(at + head_len, h->scratch, sent_body);
+    memcpy(at + head_len, gzip_len > 0 ? h->coder.room : h->scratch, sent_body);
     out_commit(c, head_len + sent_body);
     return true;
 }
@@ -160,7 +180,7 @@ static void end(struct http *h, struct conn *c)
         conn_close(h, c);
         return;
     }
-    shutdown(c->net.fd, SHUT_WR);
+    h->net->ops->send_end(h->net, &c->net);
     c->phase = CONN_DISCARD;
     c->lingering = true;
     c->since_ns = h->now_ns;

@@ -264,6 +264,7 @@ bool http_fields_judge(const char *buf, const struct http_seen *seen, struct htt
         return false;
     if (seen->expects_other)
         return http_refuse(why, 417, "unknown expectation");
+    head->repeated = seen->repeated;
     head->keep_alive = !seen->close && (head->minor == 1 || seen->keep_alive);
     head->expect_continue = wants_continue(seen, head);
     return true;

@@ -11,6 +11,7 @@
 
 #include "gateway/net/net.h"
 #include "gateway/task/task.h"
+#include "coding.h"
 #include "parse.h"
 #include "respond.h"
 
@@ -20,13 +21,14 @@ struct http_settings {
     uint64_t body_bytes_max;
     uint32_t pipeline_max, requests_max;
     uint64_t header_ns, body_ns, idle_ns, write_ns;
+    uint64_t gzip_bytes_min; /* answers from this size on are compressed for who accepts it; 0: none */
 };
 
 /* A complete request, valid while its handler runs. */
 struct http_request {
     const struct http_head *head;
     const char *base; /* of the head's spans */
-    struct tg_str body;
+    struct tg_str body; /* decoded */
 };
 
 /** Decide or start: must end in task_finish/task_refuse now, or later through the task's door. */
@@ -61,6 +63,7 @@ struct http {
     struct conn *starved;   /* ... that found no buffer */
     char *scratch;          /* where bodies are written before their length is known */
     size_t scratch_bytes;
+    struct http_coder coder;
     char date[HTTP_DATE_BYTES + 1];
     uint64_t date_second;
     uint64_t now_ns;
@@ -69,8 +72,18 @@ struct http {
 
 extern const struct net_handlers http_net_handlers; /* owner: struct http */
 
-/** Connection slots and scratch memory from @arena. Returns 0 or -ENOMEM. */
-int http_init(struct http *h, struct tg_arena *arena, uint32_t conns_max, size_t scratch_bytes);
+/* The largest answer that is compressed: longer ones would hold up the worker's other connections. */
+#define HTTP_COMPRESS_BYTES_MAX (1u << 20)
+
+/* What decoding bodies of up to @body_bytes_max and compressing answers takes from the arena. */
+static inline size_t http_coder_bytes(size_t body_bytes_max)
+{
+    return HTTP_CODER_STATE_BYTES + TG_MAX(body_bytes_max + 1, (size_t)HTTP_COMPRESS_BYTES_MAX) + 8192;
+}
+
+/** Connection slots, scratch and coder memory from @arena. Returns 0 or -ENOMEM. */
+int http_init(struct http *h, struct tg_arena *arena, uint32_t conns_max, size_t scratch_bytes,
+              size_t body_bytes_max);
 
 /** Write and send what became ready: once per connection per turn. */
 void http_flush(struct http *h);

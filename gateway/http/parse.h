@@ -34,6 +34,7 @@ struct http_head {
     bool expect_continue; /* HTTP/1.1 client waits for 100 before it sends the body */
     uint64_t content_length; /* valid with HTTP_BODY_LENGTH */
     uint32_t present;        /* bit per enum http_header */
+    uint32_t repeated;       /* bit per header that came more than once */
     struct http_span target; /* as sent; absolute-form included */
     struct http_span path;   /* without scheme, authority and query; empty only for CONNECT */
     struct http_span query;  /* without '?' */

@@ -132,6 +132,11 @@ static void put_connection(struct writer *w, const struct http_response *r)
 static void put_rare_lines(struct writer *w, const struct http_response *r)
 {
     put_text_line(w, TG_STR("Allow: "), r->allow);
+    put_text_line(w, TG_STR("Accept-Encoding: "), r->accept_encoding);
+    if (r->gzip)
+        PUT(w, "Content-Encoding: gzip\r\n");
+    if (r->vary)
+        PUT(w, "Vary: Accept-Encoding\r\n");
     if (r->retry_after_s > 0)
         put_number_line(w, TG_STR("Retry-After: "), r->retry_after_s);
     if (r->max_age_s > 0)

@@ -26,6 +26,8 @@ struct http_response {
     const char *content_type; /* NULL: no line */
     uint64_t content_length;  /* always sent, except with 1xx, 204 and 304 */
     const char *date;         /* HTTP_DATE_BYTES bytes from http_format_date(), cached by the caller */
+    bool gzip, vary;          /* the body is compressed; another client might have got it otherwise */
+    const char *accept_encoding; /* codings, for 415 */
     const char *allow;        /* methods, for 405 and OPTIONS */
     uint32_t retry_after_s;
     const char *trace_id; /* 32 hex digits, need not be terminated */

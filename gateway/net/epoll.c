@@ -142,8 +142,9 @@ static void epoll_close(struct net *net, struct net_conn *nc)
 
 /* ---- events -------------------------------------------------------------------------------------------- */
 
-static void add_conn(struct epoll_loop *l, int fd)
+static void add_conn(struct epoll_loop *l, int listener, int fd)
 {
+    l->net.listener = listener;
     struct net_conn *nc = l->accepting ? l->options.handlers->accepted(l->options.owner, fd) : NULL;
     if (!nc) {
         close(fd);
@@ -160,7 +161,7 @@ static void on_listener(struct epoll_loop *l, int listener)
     for (uint32_t i = 0; i < ACCEPTS_PER_TURN && l->accepting && l->accept_retry_ns == 0; i++) {
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0)
-            add_conn(l, fd);
+            add_conn(l, listener, fd);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             l->accept_retry_ns = clock_now_ns() + ACCEPT_RETRY_NS;
         else if (errno != EINTR && errno != ECONNABORTED)
@@ -293,6 +294,7 @@ const struct net_ops net_epoll = {
     .receive_start = epoll_receive_start,
     .receive_stop = epoll_receive_stop,
     .send = epoll_send,
+    .send_end = net_send_end,
     .watch_hangup = epoll_watch_hangup,
     .close = epoll_close,
     .turn = epoll_turn,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include "net.h"
 
@@ -30,6 +31,14 @@ static int split(const char *address, char host[HOST_BYTES], const char **port)
     return 0;
 }
 
+static bool ipv6_works(void)
+{
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 static int resolve(const char *address, struct addrinfo **list, char *error, size_t error_len)
 {
     char host[HOST_BYTES];
@@ -38,10 +47,12 @@ static int resolve(const char *address, struct addrinfo **list, char *error, siz
         snprintf(error, error_len, "%s: expected host:port, [v6]:port or :port", address);
         return -EINVAL;
     }
-    struct addrinfo hints = {.ai_family = host[0] ? AF_UNSPEC : AF_INET6,
+    /* Without IPv6 in the kernel, all addresses are those of IPv4. */
+    bool all = host[0] == '\0', has_ipv6 = !all || ipv6_works();
+    struct addrinfo hints = {.ai_family = !all ? AF_UNSPEC : has_ipv6 ? AF_INET6 : AF_INET,
                              .ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    int rc = getaddrinfo(host[0] ? host : "::", port, &hints, list);
+    int rc = getaddrinfo(!all ? host : has_ipv6 ? "::" : "0.0.0.0", port, &hints, list);
     if (rc != 0) {
         snprintf(error, error_len, "%s: %s", address, gai_strerror(rc));
         return -EINVAL;
@@ -102,7 +113,12 @@ void listen_name(int fd, char *out, size_t cap)
     struct sockaddr_storage a;
     socklen_t len = sizeof(a);
     char host[64] = "?", port[16] = "?";
-    if (getsockname(fd, (struct sockaddr *)&a, &len) == 0)
+    int rc = getsockname(fd, (struct sockaddr *)&a, &len);
+    if (rc == 0 && a.ss_family == AF_UNIX) {
+        snprintf(out, cap, LISTEN_UNIX "%s", ((struct sockaddr_un *)&a)->sun_path);
+        return;
+    }
+    if (rc == 0)
         getnameinfo((struct sockaddr *)&a, len, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
     snprintf(out, cap, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }

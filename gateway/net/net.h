@@ -10,14 +10,18 @@
 #ifndef TG_NET_H
 #define TG_NET_H
 
+#include <sys/types.h>
 #include "tg/def.h"
+
+struct gate;
 
 /* Embedded first in the owner's connection. */
 struct net_conn {
     int32_t fd; /* -1: slot is free */
     uint32_t index;
     uint16_t ops; /* operations the kernel holds */
-    bool receiving, stopping, closing, sending;
+    bool receiving, stopping, closing, sending, watching;
+    bool tls; /* set by the filter of tls.h */
 };
 
 /* What the loop tells its owner. No callback may block. */
@@ -45,6 +49,7 @@ struct net_options {
     uint32_t conns_max;
     uint32_t buffers;    /* receive buffers, power of two */
     uint32_t buffer_bytes;
+    struct gate *gate;   /* decides who comes in (gate.h); NULL: everybody */
 };
 
 struct net; /* each implementation defines its own, with `const struct net_ops *ops` first */
@@ -62,6 +67,8 @@ struct net_ops {
     void (*receive_stop)(struct net *net, struct net_conn *nc);
     /** Send all of @data, which must stay put until sent(). One at a time per connection. */
     void (*send)(struct net *net, struct net_conn *nc, const char *data, size_t len);
+    /** All is sent and nothing will follow: let the peer know, which may still send. Not while a send is under way. */
+    void (*send_end)(struct net *net, struct net_conn *nc);
     /** After eof(): report failed() when the peer is gone altogether (reset), not only half-closed. Call once. */
     void (*watch_hangup)(struct net *net, struct net_conn *nc);
     /** Drop the connection: no callback but closed() follows. Idempotent. */
@@ -75,7 +82,11 @@ struct net_ops {
 
 struct net {
     const struct net_ops *ops;
+    int listener; /* during accepted(): where the connection came in */
 };
+
+/** The send_end() of both loops: a connection is a socket. */
+void net_send_end(struct net *net, struct net_conn *nc);
 
 extern const struct net_ops net_uring, net_epoll;
 
@@ -98,7 +109,31 @@ int listen_open(const char *address, int backlog, bool reuse_port, char *error, 
  */
 int listen_check_free(const char *address, char *error, size_t error_len);
 
-/** The bound address as text, "127.0.0.1:9484". */
+/* The file of a Unix socket, as we made it: what bears its name later may be another's. */
+struct listen_file {
+    char path[108];
+    dev_t device;
+    ino_t inode;
+};
+
+#define LISTEN_UNIX "unix:" /* in front of a path, where an address is expected */
+
+/**
+ * Open a listening Unix socket, readable and writable for owner and group. A socket file that nobody answers on is
+ * replaced; anything else in its place is an error. Returns the descriptor or negative errno with one line in @error.
+ */
+int listen_unix_open(const char *path, int backlog, struct listen_file *file, char *error, size_t error_len);
+/** Remove the file, if it is still ours. */
+void listen_unix_remove(struct listen_file *file);
+
+/**
+ * Sockets passed by a service manager (LISTEN_PID, LISTEN_FDS): checked to be listening stream sockets, made
+ * non-blocking and closed on exec. The variables are removed. Returns how many there are, 0 for none, or negative
+ * errno with one line in @error.
+ */
+int listen_inherit(int *fds, uint32_t most, char *error, size_t error_len);
+
+/** The bound address as text, "127.0.0.1:9484" or "unix:/path". */
 void listen_name(int fd, char *out, size_t cap);
 
 #endif

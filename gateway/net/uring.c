@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <liburing.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -141,11 +142,16 @@ static void uring_send(struct net *net, struct net_conn *nc, const char *data, s
     nc->ops++;
 }
 
+/*
+ * No events are asked for: errors and hang-ups are always reported. io_uring counts the peer's half-close among them,
+ * which is why we watch at all, so the watch is multishot: the first report is the half-close, only a later one is news.
+ */
 static void uring_watch_hangup(struct net *net, struct net_conn *nc)
 {
     struct io_uring_sqe *sqe = sqe_get((struct uring *)net);
-    io_uring_prep_poll_add(sqe, nc->fd, 0); /* no events: errors and hang-ups are always reported */
+    io_uring_prep_poll_multishot(sqe, nc->fd, 0);
     io_uring_sqe_set_data64(sqe, encode(OP_HANGUP, nc->index));
+    nc->watching = true;
     nc->ops++;
 }
 
@@ -164,6 +170,8 @@ static void uring_close(struct net *net, struct net_conn *nc)
     if (nc->closing)
         return;
     nc->closing = true;
+    if (nc->watching)
+        cancel(u, encode(OP_HANGUP, nc->index)); /* the only operation that no end of the connection ends */
     if (nc->ops > 0)
         shutdown(nc->fd, SHUT_RDWR); /* ends what the kernel holds; finish_close() comes with the last of it */
     else
@@ -175,6 +183,7 @@ static void uring_close(struct net *net, struct net_conn *nc)
 static void on_accept(struct uring *u, uint32_t listener, int res, bool more)
 {
     if (res >= 0) {
+        u->net.listener = u->listeners[listener];
         struct net_conn *nc = u->accepting ? u->options.handlers->accepted(u->options.owner, res) : NULL;
         if (nc) {
             nc->fd = res;
@@ -197,15 +206,15 @@ static void on_accept(struct uring *u, uint32_t listener, int res, bool more)
 static void on_receive(struct uring *u, struct net_conn *nc, int res, uint32_t flags)
 {
     const struct net_handlers *h = u->options.handlers;
-    if (!(flags & IORING_CQE_F_MORE)) {
-        nc->receiving = false;
-        nc->ops--;
-    }
-    if (flags & IORING_CQE_F_BUFFER) {
+    if (flags & IORING_CQE_F_BUFFER) { /* its operation still counts: a close in received() must not free the slot */
         uint32_t id = flags >> IORING_CQE_BUFFER_SHIFT;
         if (res > 0 && !nc->closing)
             h->received(u->options.owner, nc, u->buffers + (size_t)id * u->options.buffer_bytes, (size_t)res);
         recycle(u, id);
+    }
+    if (!(flags & IORING_CQE_F_MORE)) {
+        nc->receiving = false;
+        nc->ops--;
     }
     if (nc->closing) {
         finish_close(u, nc);
@@ -231,13 +240,19 @@ static void on_send(struct uring *u, struct net_conn *nc, int res)
         u->options.handlers->sent(u->options.owner, nc, res < 0 ? res : 0);
 }
 
-static void on_hangup(struct uring *u, struct net_conn *nc)
+static void on_hangup(struct uring *u, struct net_conn *nc, int res, uint32_t flags)
 {
-    nc->ops--;
+    bool gone = res < 0 || (res & (POLLERR | POLLHUP));
+    if (!(flags & IORING_CQE_F_MORE)) {
+        nc->watching = false;
+        nc->ops--;
+    }
     if (nc->closing)
         finish_close(u, nc);
-    else
+    else if (gone)
         u->options.handlers->failed(u->options.owner, nc, -ECONNRESET);
+    else if (!nc->watching)
+        uring_watch_hangup(&u->net, nc);
 }
 
 static void dispatch(struct uring *u, const struct io_uring_cqe *cqe)
@@ -254,7 +269,7 @@ static void dispatch(struct uring *u, const struct io_uring_cqe *cqe)
         on_send(u, u->options.handlers->conn(u->options.owner, index), cqe->res);
         break;
     case OP_HANGUP:
-        on_hangup(u, u->options.handlers->conn(u->options.owner, index));
+        on_hangup(u, u->options.handlers->conn(u->options.owner, index), cqe->res, cqe->flags);
         break;
     case OP_WAKE:
         arm_wake(u);
@@ -400,6 +415,7 @@ const struct net_ops net_uring = {
     .receive_start = uring_receive_start,
     .receive_stop = uring_receive_stop,
     .send = uring_send,
+    .send_end = net_send_end,
     .watch_hangup = uring_watch_hangup,
     .close = uring_close,
     .turn = uring_turn,

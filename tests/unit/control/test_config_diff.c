@@ -70,6 +70,8 @@ Test(config_diff, every_row_that_differs_is_seen)
             ((*(char **)field) = realloc(*(char **)field, 2))[0] = 'x', (*(char **)field)[1] = 0;
         else if (row->type == CONFIG_TYPE_LISTEN)
             ((struct config_listen *)field)->address[0][0] = '9';
+        else if (row->type == CONFIG_TYPE_NETS)
+            *(struct config_listen *)field = (struct config_listen){1, {strdup("::1")}};
         else if (row->type == CONFIG_TYPE_BOOL)
             *(bool *)field = !*(bool *)field;
         else if (row->type == CONFIG_TYPE_ENUM)

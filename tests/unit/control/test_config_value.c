@@ -115,16 +115,29 @@ Test(config_value, addresses)
     assert_takes("server.listen", "a:1,a:2,a:3,a:4,a:5,a:6,a:7,a:8", "a:1,a:2,a:3,a:4,a:5,a:6,a:7,a:8");
     assert_refuses("server.listen", "a:1,a:2,a:3,a:4,a:5,a:6,a:7,a:8,a:9", "more than 8 addresses");
     assert_refuses("server.listen", "", "names no address");
-    static const char *const wrong[] = {"9484",     ":9484",   "host:",  "host:65536", "host:000080",
+    static const char *const wrong[] = {"9484",     "unix:",   "host:",  "host:65536", "host:000080",
                                         "host:1_0", "::1:80",  "[]:80",  "[::1]",      "[::1:80",
-                                        "a b:80",   "host:-1", "[a]b]:1"};
+                                        "a b:80",   "host:-1", "[a]b]:1",
+                                        "unix:run/x"};
     for (size_t i = 0; i < TG_ARRAY_SIZE(wrong); i++) {
         char reason[128];
-        snprintf(reason, sizeof reason, "\"%s\" is not an address like 127.0.0.1:9484 or [::1]:9484",
+        snprintf(reason, sizeof reason, "\"%s\" is not an address like 127.0.0.1:9484, [::1]:9484, :9484 or unix:/",
                  wrong[i]);
         assert_refuses("server.listen", wrong[i], reason);
     }
-    assert_refuses("server.listen", "a:1,", "\"\" is not an address like 127.0.0.1:9484 or [::1]:9484");
+    assert_refuses("server.listen", "a:1,", "\"\" is not an address like 127.0.0.1:9484");
+    assert_takes("server.listen", ":9484", ":9484");
+    assert_takes("server.listen", "unix:/run/a b:c.sock,[::]:1", "unix:/run/a b:c.sock,[::]:1");
+}
+
+Test(config_value, prefixes)
+{
+    assert_takes("server.proxy_trusted", "", "");
+    assert_takes("server.proxy_trusted", "10.0.0.0/8, 192.0.2.7 ,fd00::/8", "10.0.0.0/8,192.0.2.7,fd00::/8");
+    assert_refuses("server.proxy_trusted", "10.0.0.0/33", "\"10.0.0.0/33\" has a prefix length outside 0..32");
+    assert_refuses("server.proxy_trusted", "10.1.0.0/8", "\"10.1.0.0/8\" has bits set behind its prefix");
+    assert_refuses("server.proxy_trusted", "localhost", "\"localhost\" is not an address like 192.0.2.0/24");
+    assert_refuses("server.proxy_trusted", "::1,", "\"\" is not an address like 192.0.2.0/24");
 }
 
 Test(config_value, quotes_in_messages_are_short_and_printable)

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Methods, limits, versions, expectations and the order of answers, by docs/http.md."""
+import harness
+from client import ECHO, Closed, chunk, envelope, get, noop, post, post_task
+from gateway import wait_for
+from harness import MODES, variants
+
+BODY = envelope(ECHO, 1).encode()
+
+
+def head_of(size, body=True, *lines):
+    """A POST head that announces @size bytes."""
+    lines = ["POST /v1/task HTTP/1.1", "Host: t", "Content-Type: application/json",
+             *(["Content-Length: %d" % size] if body else []), *lines, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+@variants()
+class Methods(harness.Served):
+    def test_an_unknown_path_is_404_for_every_method_but_options(self):
+        with self.g.client() as c:
+            for method in ("GET", "POST", "PUT", "DELETE", "HEAD", "BREW"):
+                self.assertEqual(c.ask(get("/nowhere", method=method)).status, 404, method)
+            for path in ("/", "/v1/task/", "/v1/tas", "/V1/task", "/v1//task", "/v1/task%20"):
+                self.assert_error(c.ask(get(path)), 404, "not_found")
+
+    def test_a_wrong_method_is_405_and_told_the_right_ones(self):
+        with self.g.client() as c:
+            for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH", "BREW", "post"):
+                answer = c.ask(get("/v1/task", method=method))
+                self.assertEqual((answer.status, answer.header("allow")), (405, "POST, OPTIONS"), method)
+            for path in ("/iicp/health", "/metrics"):
+                answer = c.ask(post(b"{}", path=path))
+                self.assert_error(answer, 405, "method_not_allowed")
+                self.assertEqual(answer.header("allow"), "GET, HEAD, OPTIONS")
+
+    def test_options_is_204_on_any_path(self):
+        with self.g.client() as c:
+            for path in ("/v1/task", "/iicp/health", "/metrics", "/nowhere", "*"):
+                answer = c.ask(get(path, "Origin: http://page", "Access-Control-Request-Method: POST",
+                                   method="OPTIONS"))
+                self.assertEqual((answer.status, answer.body), (204, b""))
+                self.assertEqual(answer.header("access-control-max-age"), "86400")
+            self.assert_alive(c)
+
+    def test_head_is_get_without_the_body(self):
+        with self.g.client() as c:
+            for path in ("/iicp/health", "/nowhere", "/v1/task"):
+                with_body, without = c.ask(get(path)), c.ask(get(path, method="HEAD"))
+                self.assertEqual(with_body.status, without.status)
+                self.assertEqual(without.body, b"")
+                for name in ("content-type", "content-length", "allow"):
+                    self.assertEqual(with_body.header(name), without.header(name), (path, name))
+            self.assert_alive(c)
+
+    def test_get_with_a_body_reads_past_it(self):
+        with self.g.client() as c:
+            c.send(get("/iicp/health", "Content-Length: 20") + b"GET / HTTP/1.1\r\n\r\nx" + b"y" + get("/nowhere"))
+            self.assertEqual([c.read().status, c.read().status], [200, 404])
+
+
+@variants()
+class Versions(harness.Served):
+    def ask_1_0(self, c, *lines, path="/iicp/health"):
+        return c.ask(("\r\n".join(["GET %s HTTP/1.0" % path, *lines, "", ""])).encode())
+
+    def test_version_1_0_closes(self):
+        with self.g.client() as c:
+            answer = self.ask_1_0(c)
+            self.assertEqual((answer.status, answer.header("connection")), (200, "close"))
+            self.assertTrue(c.closed())
+
+    def test_version_1_0_with_keep_alive_stays_and_is_told_so(self):
+        with self.g.client() as c:
+            for _ in range(3):
+                answer = self.ask_1_0(c, "Connection: Keep-Alive")
+                self.assertEqual((answer.status, answer.header("connection")), (200, "keep-alive"))
+            answer = self.ask_1_0(c, "Connection: keep-alive", "Connection: close")
+            self.assertEqual(answer.header("connection"), "close")
+            self.assertTrue(c.closed())
+
+    def test_a_task_by_version_1_0(self):
+        answer = self.g.ask(post_task(ECHO, 7).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        self.assertEqual((answer.json()["result"], answer.closes), (7, True))
+
+    def test_version_1_1_stays_and_says_nothing_of_it(self):
+        with self.g.client() as c:
+            self.assertIsNone(c.ask(get("/iicp/health")).header("connection"))
+            self.assert_alive(c)
+
+    def test_close_among_other_options_closes_and_what_follows_is_not_answered(self):
+        with self.g.client() as c:
+            c.send(get("/iicp/health", "Connection: x, CLOSE") + post_task(ECHO, 1))
+            self.assertTrue(c.read().closes)
+            self.assertTrue(c.closed())
+
+
+@variants()
+class Limits(harness.Served):
+    flags = ("--limits.body_bytes=100KiB", "--limits.head_bytes=4KiB", "--limits.target_bytes=1KiB",
+             "--limits.headers=20", "--limits.requests_per_connection=0")
+
+    def too_large(self, c):
+        answer = c.read()
+        self.assert_error(answer, 413, "payload_too_large")
+        self.assertTrue(answer.closes)
+        self.assertEqual(answer.interim, 0)
+        self.assertTrue(c.closed())
+
+    def test_a_body_over_the_limit_is_refused_before_it_is_sent(self):
+        for lines in ((), ("Expect: 100-continue",)):
+            for size in (100 * 1024 + 1, 10 ** 9, 2 ** 63, 2 ** 64 - 1):
+                with self.subTest(size=size, lines=lines), self.g.client() as c:
+                    c.send(head_of(size, True, *lines))
+                    self.too_large(c)
+
+    def test_a_chunked_body_over_the_limit_is_refused_as_soon_as_it_is(self):
+        piece = chunk(b" " * 10240)
+        with self.g.client() as c:
+            c.send(head_of(0, False, "Transfer-Encoding: chunked") + piece * 10)
+            self.assertTrue(c.silent(0.05))
+            c.send_lossy(piece)
+            self.too_large(c)
+
+    def test_the_answer_reaches_a_client_that_goes_on_sending(self):
+        with self.g.client() as c:
+            c.send_lossy(head_of(8 << 20) + b" " * (8 << 20))
+            self.assertEqual(c.read().status, 413)
+
+    def test_a_body_at_the_limit_is_taken(self):
+        whole = 100 * 1024
+        text = "x" * (whole - len(envelope(ECHO, "")))
+        body = envelope(ECHO, text).encode()
+        self.assertEqual(len(body), whole)
+        self.assertEqual(self.g.ask(post(body)).json()["result"], text)
+        request = post(b"", "Transfer-Encoding: chunked", length=False)
+        self.assertEqual(self.g.ask(request + chunk(body) + b"0\r\n\r\n").json()["result"], text)
+
+    def test_long_targets_are_414(self):
+        with self.g.client() as c:
+            self.assertEqual(c.ask(get("/" + "a" * 1023)).status, 404)
+            answer = c.ask(get("/" + "a" * 1024))
+            self.assert_error(answer, 414, "uri_too_long")
+            self.assertTrue(c.closed())
+
+    def test_a_target_without_end_is_414_before_its_end(self):
+        with self.g.client() as c:
+            self.assertEqual(c.ask(b"GET /" + b"a" * 1100).status, 414)
+
+    def test_long_heads_are_431(self):
+        with self.g.client() as c:
+            self.assertEqual(c.ask(get("/nowhere", "X: " + "a" * 4000)).status, 404)
+            answer = c.ask(get("/nowhere", "X: " + "a" * 4097))
+            self.assert_error(answer, 431, "headers_too_large")
+            self.assertTrue(c.closed())
+
+    def test_a_head_without_end_is_431_before_its_end(self):
+        with self.g.client() as c:
+            self.assertEqual(c.ask(b"GET / HTTP/1.1\r\nX: " + b"a" * 4100).status, 431)
+
+    def test_many_headers_are_431(self):
+        with self.g.client() as c:
+            self.assertEqual(c.ask(get("/nowhere", *["X: y"] * 19)).status, 404)
+            self.assertEqual(c.ask(get("/nowhere", *["X: y"] * 20)).status, 431)
+
+
+@variants()
+class Connections(harness.Served):
+    flags = ("--limits.connections=4", "--limits.requests_per_connection=3")
+
+    def test_after_so_many_requests_the_connection_closes_and_says_so(self):
+        with self.g.client() as c:
+            c.send(get("/iicp/health") * 5)
+            self.assertEqual([c.read().closes for _ in range(3)], [False, False, True])
+            self.assertTrue(c.closed())
+
+    def test_more_connections_than_allowed_are_closed_at_once_and_room_comes_back(self):
+        held = [self.g.client() for _ in range(4)]
+        for c in held:
+            self.assert_alive(c)
+        with self.g.client() as extra:
+            self.assertTrue(extra.closed())
+        for c in held:
+            c.close()
+        wait_for(self.room, 30, "a connection to become free")
+
+    def room(self):
+        try:
+            return self.g.health()["active_jobs"] == 0
+        except Closed:
+            return False
+
+    def tearDown(self):
+        wait_for(self.room, 30, "a connection to become free")
+
+
+@variants()
+class Expectations(harness.Served):
+    def test_the_body_is_asked_for_when_it_is_wanted(self):
+        with self.g.client() as c:
+            for _ in range(3):
+                c.send(head_of(len(BODY), True, "Expect: 100-continue"))
+                c.read_interim()
+                c.send(BODY)
+                answer = c.read()
+                self.assertEqual((answer.status, answer.interim), (200, 0))
+
+    def test_for_chunks_too(self):
+        with self.g.client() as c:
+            c.send(head_of(0, False, "Transfer-Encoding: chunked", "expect: 100-Continue"))
+            c.read_interim()
+            c.send(chunk(BODY) + b"0\r\n\r\n")
+            self.assertEqual(c.read().status, 200)
+
+    def test_a_body_that_came_along_needs_no_asking(self):
+        answer = self.g.ask(head_of(len(BODY), True, "Expect: 100-continue") + BODY)
+        self.assertEqual((answer.status, answer.interim), (200, 0))
+
+    def test_an_earlier_answer_comes_before_the_asking(self):
+        with self.g.client() as c:
+            c.send(noop(80) + head_of(len(BODY), True, "Expect: 100-continue"))
+            self.assertEqual(c.read().interim, 0)
+            c.read_interim()
+            c.send(BODY)
+            self.assertEqual(c.read().status, 200)
+
+    def test_without_a_body_or_in_version_1_0_it_is_ignored(self):
+        answer = self.g.ask(get("/iicp/health", "Expect: 100-continue"))
+        self.assertEqual((answer.status, answer.interim), (200, 0))
+        with self.g.client() as c:
+            c.send(head_of(len(BODY), True, "Expect: 100-continue").replace(b"1.1", b"1.0"))
+            self.assertTrue(c.silent(0.1))
+            c.send(BODY)
+            self.assertEqual(c.read().interim, 0)
+
+
+@variants(modes=MODES)
+class Pipelines(harness.Served):
+    # A lane holds some thousand rows: bursts beyond that wait, if they are of a class that may.
+    flags = ("--admission.wait_ms=60000",)
+
+    def test_answers_come_in_the_order_of_requests_whatever_each_takes(self):
+        requests = [noop(120), post_task(ECHO, 0), get("/iicp/health"), get("/nowhere"), post(b"{"), noop(30),
+                    get("/v1/task"), get("/iicp/health", method="HEAD"), post_task(ECHO, "x" * 70000), post_task(ECHO, 9)]
+        with self.g.client() as c:
+            c.send(b"".join(requests))
+            statuses = [c.read(head_only=r.startswith(b"HEAD")).status for r in requests[:8]]
+            self.assertEqual(statuses, [200, 200, 200, 404, 400, 200, 405, 200])
+            self.assertEqual(c.read().json()["result"], "x" * 70000)
+            self.assertEqual(c.read().json()["result"], 9)
+
+    def test_200_in_one_send_are_all_answered_in_order(self):
+        for pieces in (None, 7, 1000):
+            data = b"".join(post_task(ECHO, i) for i in range(200))
+            with self.g.client() as c:
+                if pieces:
+                    for at in range(0, len(data), pieces * 100):
+                        c.send(data[at:at + pieces * 100])
+                else:
+                    c.send(data)
+                self.assertEqual([c.read().json()["result"] for _ in range(200)], list(range(200)))
+
+    def test_200_behind_a_slow_one(self):
+        with self.g.client() as c:
+            c.send(noop(100) + b"".join(post_task(ECHO, i) for i in range(200)))
+            self.assertEqual(c.read().json()["result"], {"slept_ms": 100})
+            self.assertEqual([c.read().json()["result"] for _ in range(200)], list(range(200)))
+
+    def test_megabytes_of_answers_to_a_client_that_reads_late(self):
+        text = "y" * 300000
+        with self.g.client(receive_buffer=8192) as c:
+            for _ in range(20):
+                c.send(post_task(ECHO, text))
+            self.assertEqual(self.g.task(ECHO, 1).status, 200)
+            for _ in range(20):
+                self.assertEqual(c.read().json()["result"], text)
+
+    def test_one_byte_at_a_time(self):
+        data = post_task(ECHO, "slow") + get("/nowhere") + noop(0)
+        with self.g.client() as c:
+            c.send_slowly(data)
+            self.assertEqual([c.read().status for _ in range(3)], [200, 404, 200])
+
+    def test_many_connections_with_many_requests_each(self):
+        clients = [self.g.client() for _ in range(50)]
+        for n, c in enumerate(clients):
+            patient = {"qos": "interactive", "timeout_ms": 60000}
+            c.send(b"".join(post_task(ECHO, [n, i], constraints=patient) for i in range(40)))
+        for n, c in enumerate(clients):
+            self.assertEqual([c.read().json()["result"] for _ in range(40)], [[n, i] for i in range(40)])
+            c.close()
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Admission: who waits for a slot, who is refused, in which order those who wait get in; and time limits of tasks."""
+import time
+
+import harness
+from client import ECHO, NOOP, noop, post_task
+from harness import MODES, variants
+
+FOREVER_MS = 60000
+
+
+def echo(value, qos, timeout_ms=FOREVER_MS, **more):
+    return post_task(ECHO, value, constraints={"qos": qos, "timeout_ms": timeout_ms, **more})
+
+
+class OneSlot(harness.Served):
+    """A gateway with one slot, and a task that holds it."""
+    def hold(self, ms):
+        c = self.g.client()
+        self.addCleanup(c.close)
+        c.send(noop(ms, qos="realtime"))
+        self.g.wait_active(1)
+        return c
+
+    def ask(self, request):
+        c = self.g.client()
+        self.addCleanup(c.close)
+        c.send(request)
+        return c
+
+    def waited(self):
+        for line in self.g.ask(b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n").body.decode().splitlines():
+            if line.startswith("taskgate_tasks_waited_total "):
+                return int(line.split()[1])
+        raise AssertionError("no such counter")
+
+    def ask_and_wait(self, request):
+        """Sent, and seen waiting."""
+        before = self.waited()
+        c = self.ask(request)
+        harness.gateway.wait_for(lambda: self.waited() > before, 30, "a task to wait")
+        return c
+
+    def assert_refused(self, answer, qos, seconds=2):
+        self.assertEqual(answer.status, 429, answer)
+        self.assertEqual(answer.header("retry-after"), str(seconds))
+        error = answer.json()["error"]
+        self.assertEqual(error, {"code": "IICP-E021", "message": "capacity_exceeded", "qos_class": qos,
+                                 "retry_after_ms": seconds * 1000})
+
+
+@variants(modes=MODES)
+class Waiting(OneSlot):
+    flags = ("--admission.max_concurrent=1", "--admission.wait_ms=%d" % FOREVER_MS)
+
+    def test_the_second_gets_in_when_the_slot_comes_free(self):
+        for qos in ("realtime", "interactive"):
+            first = self.hold(200)
+            second = self.ask_and_wait(echo("second", qos))
+            self.assertTrue(second.silent(0.02))
+            self.assertEqual(first.read().status, 200)
+            answer = second.read()
+            self.assertEqual(answer.json()["result"], "second")
+
+    def test_the_slot_is_handed_over_without_polling(self):
+        """Twenty hand-overs in a row: with a look every 50 ms the last would come half a second late on average."""
+        first = self.hold(100)
+        rest = [self.ask(noop(0, qos="realtime")) for _ in range(20)]
+        self.assertEqual(first.read().status, 200)
+        begin = time.monotonic()
+        self.assertEqual([c.read().status for c in rest], [200] * 20)
+        self.assertLess(time.monotonic() - begin, FOREVER_MS / 1000 / 2)  # woken, not waited out
+
+    def test_lower_classes_are_refused_at_once_in_the_words_of_the_client(self):
+        self.hold(300)
+        for spelling in ("batch", "best_effort", "best-effort", "whenever", "b\u00e4tch", 'qu"ote'):
+            self.assert_refused(self.ask(echo(1, spelling)).read(), spelling)
+        self.assert_refused(self.ask(post_task(ECHO, 1)).read(), "best_effort")
+
+    def test_qos_class_goes_before_qos(self):
+        self.hold(300)
+        self.assert_refused(self.ask(echo(1, "realtime", qos_class="batch")).read(), "batch")
+        waiting = self.ask_and_wait(echo("in", "batch", qos_class="realtime"))
+        self.assertEqual(waiting.read().json()["result"], "in")
+
+    def test_a_null_qos_class_leaves_it_to_qos(self):
+        self.hold(300)
+        self.assert_refused(self.ask(echo(1, "batch", qos_class=None)).read(), "batch")
+
+    def test_realtime_goes_before_interactive_and_each_in_order_of_arrival(self):
+        first = self.hold(400)
+        order = [("i1", "interactive"), ("i2", "interactive"), ("r1", "realtime"), ("r2", "realtime")]
+        # Each takes its time, so that answers tell the order of their turns.
+        waiting = {name: self.ask_and_wait(noop(60, qos=qos)) for name, qos in order}
+        self.assertEqual(first.read().status, 200)
+        came = []
+        ends = {}
+        for name in ("r1", "r2", "i1", "i2"):
+            others = [n for n in waiting if n not in came and n != name]
+            answer = waiting[name].read()
+            self.assertEqual(answer.status, 200)
+            ends[name] = answer.json()["metrics"]["latency_ms"]
+            self.assertEqual([n for n in others if not waiting[n].silent(0)], [], "overtaken by " + name)
+            came.append(name)
+
+    def test_a_refusal_does_not_hold_up_what_waits(self):
+        first = self.hold(200)
+        waiting = self.ask_and_wait(echo("in", "realtime"))
+        for _ in range(50):
+            self.assert_refused(self.ask(echo(1, "batch")).read(), "batch")
+        self.assertEqual(first.read().status, 200)
+        self.assertEqual(waiting.read().json()["result"], "in")
+
+    def test_time_runs_out_while_waiting(self):
+        self.hold(600)
+        begin = time.monotonic()
+        answer = self.ask(echo(1, "realtime", timeout_ms=150)).read()
+        self.assert_error(answer, 504, "task_timeout")
+        self.assertEqual(answer.json()["status"], "timeout")
+        self.assertGreaterEqual(time.monotonic() - begin, 0.149)
+
+    def test_health_and_metrics_answer_while_tasks_wait(self):
+        self.hold(200)
+        self.ask_and_wait(echo(1, "realtime"))
+        health = self.g.health()
+        self.assertEqual((health["active_jobs"], health["available"], health["load"]), (1, False, 1))
+
+    def test_requests_on_the_waiting_connection_keep_their_order(self):
+        self.hold(150)
+        c = self.ask_and_wait(echo("first", "realtime") + b"GET /nowhere HTTP/1.1\r\nHost: t\r\n\r\n"
+                              + echo("last", "realtime"))
+        self.assertEqual(c.read().json()["result"], "first")
+        self.assertEqual(c.read().status, 404)
+        self.assertEqual(c.read().json()["result"], "last")
+
+
+@variants()
+class WaitEnds(OneSlot):
+    flags = ("--admission.max_concurrent=1", "--admission.wait_ms=200", "--admission.retry_after_s=7")
+
+    def test_after_the_wait_the_answer_is_429(self):
+        self.hold(1000)
+        begin = time.monotonic()
+        self.assert_refused(self.ask(echo(1, "interactive")).read(), "interactive", 7)
+        self.assertGreaterEqual(time.monotonic() - begin, 0.199)
+
+
+@variants()
+class NoWait(OneSlot):
+    flags = ("--admission.max_concurrent=1", "--admission.wait_ms=0")
+
+    def test_everyone_is_refused_at_once(self):
+        first = self.hold(500)
+        for qos in ("realtime", "interactive", "batch"):
+            self.assert_refused(self.ask(echo(1, qos)).read(), qos)
+        self.assertTrue(first.silent(0), "the refusals came while the first task ran")
+        self.assertEqual(self.waited(), 0)
+
+    def test_a_refused_task_leaves_its_nonce_unused(self):
+        first = self.hold(200)
+        request = post_task(ECHO, 1, nonce="n-1", constraints={"qos": "realtime"})
+        self.assert_refused(self.ask(request).read(), "realtime")
+        self.assertEqual(first.read().status, 200)
+        self.g.wait_active(0)
+        self.assertEqual(self.ask(request).read().status, 200)
+        self.assert_error(self.ask(request).read(), 409, "IICP-E011")
+
+
+@variants(modes=MODES)
+class TwoWorkers(OneSlot):
+    flags = ("--server.workers=2", "--admission.max_concurrent=1", "--admission.wait_ms=%d" % FOREVER_MS)
+
+    def test_workers_share_one_limit_and_wake_one_another(self):
+        """Connections are spread over the workers; whoever holds the slot, everybody else gets in after."""
+        for _ in range(3):
+            first = self.hold(100)
+            clients = [self.ask(echo(i, "realtime")) for i in range(16)]
+            refused = [self.ask(echo(i, "batch")) for i in range(16)]
+            self.assertEqual([c.read().status for c in refused], [429] * 16)
+            self.assertEqual(first.read().status, 200)
+            self.assertEqual([c.read().json()["result"] for c in clients], list(range(16)))
+
+
+@variants(modes=MODES)
+class TimeLimits(harness.Served):
+    flags = ("--task.timeout_ms=150",)
+
+    def assert_timeout(self, answer):
+        self.assert_error(answer, 504, "task_timeout")
+        self.assertEqual(answer.json()["status"], "timeout")
+        self.assertIs(answer.json()["generated_by_ai"], False)
+        self.assertEqual(answer.json()["task_id"], "t-1")
+
+    def test_a_task_that_takes_longer_than_it_may_is_504(self):
+        begin = time.monotonic()
+        self.assert_timeout(self.g.task(NOOP, {"sleep_ms": 3000}, constraints={"timeout_ms": 200}))
+        self.assertGreaterEqual(time.monotonic() - begin, 0.199)
+
+    def test_one_that_names_no_limit_has_the_configured_one(self):
+        self.assert_timeout(self.g.task(NOOP, {"sleep_ms": 3000}))
+        self.assert_timeout(self.g.task(NOOP, {"sleep_ms": 3000}, constraints={"timeout_ms": None}))
+
+    def test_the_connection_goes_on_and_later_answers_keep_their_order(self):
+        with self.g.client() as c:
+            c.send(noop(3000, timeout_ms=100) + post_task(ECHO, 5))
+            self.assert_timeout(c.read())
+            self.assertEqual(c.read().json()["result"], 5)
+
+    def test_hundreds_that_time_out_at_once_all_say_so(self):
+        clients = [self.g.client() for _ in range(20)]
+        for c in clients:
+            c.send(noop(800, timeout_ms=100) * 20)
+        for c in clients:
+            for _ in range(20):
+                self.assert_timeout(c.read())
+            c.close()
+
+
+if __name__ == "__main__":
+    harness.main()
