@@ -199,7 +199,7 @@ static bool is_urn(const char *s)
     if (strncmp(s, "urn:", 4) != 0)
         return false;
     for (; *s; s++)
-        if (!isgraph((unsigned char)*s))
+        if (!isgraph((unsigned char)*s) || *s == '"' || *s == '\\') /* it becomes a metrics label */
             return false;
     return true;
 }

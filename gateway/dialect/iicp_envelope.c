@@ -32,14 +32,22 @@ static bool malformed(struct iicp *ic, struct task *t, uint32_t offset, const ch
 
 /* ---- members ------------------------------------------------------------------------------------------ */
 
+static enum iicp_field field_named(struct tg_str name)
+{
+    for (uint32_t f = 0; f < IICP_FIELD_COUNT; f++)
+        if (name.len == field_names[f].len && name.ptr[0] == field_names[f].ptr[0] && tg_str_eq(name, field_names[f]))
+            return (enum iicp_field)f;
+    return IICP_FIELD_COUNT;
+}
+
+/* A name may be spelled with escapes; then it is resolved first. None of ours is longer than the buffer. */
 static enum iicp_field field_of(const struct tg_json_doc *doc, const struct tg_json_node *key)
 {
-    for (uint32_t f = 0; f < IICP_FIELD_COUNT; f++) {
-        if (TG_LIKELY(!key->text.aux) ? tg_str_eq(tg_json_string(doc, key), field_names[f])
-                                      : tg_json_string_eq(doc, key, field_names[f]))
-            return (enum iicp_field)f;
-    }
-    return IICP_FIELD_COUNT;
+    char text[32];
+    if (TG_LIKELY(!key->text.aux))
+        return field_named(tg_json_string(doc, key));
+    int64_t len = tg_json_unescape(doc, key, text, sizeof(text));
+    return len < 0 ? IICP_FIELD_COUNT : field_named((struct tg_str){text, (size_t)len});
 }
 
 /* Unknown members are ignored, but not twice: two readers of one text must not see different things. */
@@ -173,19 +181,15 @@ static bool apply_intent(struct iicp *ic, struct task *t, const struct tg_json_n
         return invalid(ic, t, "intent", n ? "must be a string" : "is required");
     int64_t len = tg_json_unescape(&ic->doc, n, text, sizeof(text));
     struct tg_str urn = {text, len < 0 ? 0 : (size_t)len};
-    if (!iicp_urn_valid(urn)) {
-        task_finish(ic->tasks, t, TG_BAD_URN);
-        return false;
-    }
-    if (is_tool(urn) && !ic->settings->allow_tool_execution) {
-        task_finish(ic->tasks, t, TG_TOOL_DENIED);
-        return false;
-    }
-    if (!find_instance(ic, t, urn)) {
-        task_finish(ic->tasks, t, TG_UNKNOWN_INTENT);
-        return false;
-    }
-    return true;
+    enum tg_status refusal = TG_OK;
+    if (!find_instance(ic, t, urn)) /* what is served is as the operator wants it */
+        refusal = iicp_urn_valid(urn) ? TG_UNKNOWN_INTENT : TG_BAD_URN;
+    if (refusal != TG_BAD_URN && is_tool(urn) && !ic->settings->allow_tool_execution)
+        refusal = TG_TOOL_DENIED;
+    if (refusal == TG_OK)
+        return true;
+    task_finish(ic->tasks, t, refusal);
+    return false;
 }
 
 /* ---- constraints -------------------------------------------------------------------------------------- */

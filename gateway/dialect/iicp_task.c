@@ -53,19 +53,27 @@ static const char *traceparent_id(struct tg_str h)
     return h.ptr + 3;
 }
 
+/* Sixteen hex digits, the two of each byte looked up together. */
+static void put_hex(char out[16], uint64_t v)
+{
+#define HEX_ROW(h) h "0" h "1" h "2" h "3" h "4" h "5" h "6" h "7" h "8" h "9" h "a" h "b" h "c" h "d" h "e" h "f"
+    static const char pairs[] = HEX_ROW("0") HEX_ROW("1") HEX_ROW("2") HEX_ROW("3") HEX_ROW("4") HEX_ROW("5")
+        HEX_ROW("6") HEX_ROW("7") HEX_ROW("8") HEX_ROW("9") HEX_ROW("a") HEX_ROW("b") HEX_ROW("c") HEX_ROW("d")
+            HEX_ROW("e") HEX_ROW("f");
+#undef HEX_ROW
+    for (uint32_t i = 0; i < 8; i++, v >>= 8)
+        memcpy(out + 2 * i, pairs + 2 * (v & 255), 2);
+}
+
 static void apply_trace(struct iicp *ic, struct task *t, struct tg_str traceparent)
 {
-    static const char digits[] = "0123456789abcdef";
     const char *id = traceparent_id(traceparent);
     if (id) {
         memcpy(t->trace_id, id, sizeof(t->trace_id));
         return;
     }
-    for (uint32_t half = 0; half < 2; half++) {
-        uint64_t r = random_u64(&ic->random) | 1;
-        for (uint32_t i = 0; i < 16; i++, r >>= 4)
-            t->trace_id[16 * half + i] = digits[r & 15];
-    }
+    put_hex(t->trace_id, random_u64(&ic->random) | 1); /* never all zero */
+    put_hex(t->trace_id + 16, random_u64(&ic->random));
 }
 
 /* ---- the way in --------------------------------------------------------------------------------------- */
@@ -110,6 +118,8 @@ void iicp_task(struct iicp *ic, struct task *t, const struct iicp_request *req)
 {
     struct iicp_envelope e;
     t->reply = &iicp_task_reply;
+    t->counted = true;
+    t->is_task = true;
     apply_trace(ic, t, req->traceparent);
     if (req->origin.len > 0 && !rate_hit(ic->origins, req->origin, ic->tasks->now_ns)) {
         t->retry_after_ms = RATE_WINDOW_S * 1000;
@@ -151,10 +161,18 @@ static void write_id(struct task *t, struct tg_json_writer *w)
     write_quoted(w, (struct tg_str){t->id, t->id_len});
 }
 
+/* Milliseconds with three decimals, without a detour over floating point. */
+static void write_ms(struct tg_json_writer *w, uint64_t us)
+{
+    char decimals[4] = {'.', (char)('0' + us / 100 % 10), (char)('0' + us / 10 % 10), (char)('0' + us % 10)};
+    tg_json_write_u64(w, us / 1000);
+    tg_json_write_verbatim(w, (struct tg_str){decimals, sizeof(decimals)});
+}
+
 static void write_metrics(struct task *t, struct tg_json_writer *w)
 {
     VERBATIM(w, ",\"error\":null,\"metrics\":{\"latency_ms\":");
-    tg_json_write_f64(w, (double)((t->finished_ns - t->arrival_ns) / NS_PER_US) / 1000);
+    write_ms(w, (t->finished_ns - t->arrival_ns) / NS_PER_US);
     VERBATIM(w, ",\"tokens_used\":0,\"batch_rows\":");
     tg_json_write_u64(w, tg_rows_row(&t->rows, 0)->batch_rows);
 }

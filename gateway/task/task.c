@@ -283,7 +283,7 @@ void task_finish(struct tasks *ts, struct task *t, enum tg_status status)
     slot_release(ts, t);
     if (status != TG_OK)
         release_rows(ts, t);
-    if (t->instance)
+    if (t->counted)
         metrics_task(ts->metrics, t->intent_slot, t->priority, outcome_of(status),
                      (t->finished_ns - t->arrival_ns) / NS_PER_US);
     t->door->ready(t->door, t);

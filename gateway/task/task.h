@@ -72,6 +72,8 @@ struct task {
     struct tg_rows rows;
     uint32_t rows_left;
     uint32_t retry_after_ms;
+    bool counted;            /* in iicp_tasks_total, whatever becomes of it; health and the like are not */
+    bool is_task; /* not a health check or a 404: counts in the task metrics */
     bool has_id;
     bool has_error;          /* `error` says more than the status */
     bool has_error_offset;

@@ -15,16 +15,22 @@ def echo(value, qos, timeout_ms=FOREVER_MS, **more):
 
 class OneSlot(harness.Served):
     """A gateway with one slot, and a task that holds it."""
+    def setUp(self):
+        self.clients = []
+
+    def tearDown(self):
+        for c in self.clients:
+            c.reset()  # whoever still waits is not worth waiting for
+        super().tearDown()
+
     def hold(self, ms):
-        c = self.g.client()
-        self.addCleanup(c.close)
-        c.send(noop(ms, qos="realtime"))
+        c = self.ask(noop(ms, qos="realtime"))
         self.g.wait_active(1)
         return c
 
     def ask(self, request):
         c = self.g.client()
-        self.addCleanup(c.close)
+        self.clients.append(c)
         c.send(request)
         return c
 

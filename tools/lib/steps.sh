@@ -10,7 +10,7 @@ fi
 step_number=0
 
 # Background jobs of a script do not hear Ctrl-C.
-trap 'kill $(jobs -p) 2>/dev/null; echo; exit 130' INT TERM
+trap 'kill $(jobs -p) 2>/dev/null || true; echo; exit 130' INT TERM
 
 # step NAME: begin the next one.
 step()

@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/taskgate-listen-XXXXXX";
@@ -191,69 +193,80 @@ Test(listen, an_ipv4_address_serves_ipv4_alone)
 
 /* ---- sockets passed by a service manager ------------------------------------------------------------------- */
 
-static void pass(int count)
+/* The protocol's descriptors are the test runner's own here: so each attempt is made by a child process. */
+struct attempt {
+    int rc, again; /* what listen_inherit() says, and then says once more */
+    int fds[4];
+    int status_flags, fd_flags; /* of the first */
+    bool variables_left;
+    char error[256];
+};
+
+static void pass(const char *pid, const char *count)
 {
-    char text[32];
-    snprintf(text, sizeof(text), "%d", getpid());
-    setenv("LISTEN_PID", text, 1);
-    snprintf(text, sizeof(text), "%d", count);
-    setenv("LISTEN_FDS", text, 1);
+    char own[32];
+    snprintf(own, sizeof(own), "%d", getpid());
+    setenv("LISTEN_PID", pid ? pid : own, 1);
+    setenv("LISTEN_FDS", count, 1);
 }
 
-/* Put @fd where the protocol wants it. Each test is a process of its own, so nothing else is hurt. */
-static void place(int fd, int at)
+static void try_it(struct attempt *a, const char *pid, const char *count, const int *sockets, int sockets_count)
 {
-    cr_assert_eq(dup2(fd, at), at);
+    int high[4];
+    for (int i = 0; i < sockets_count; i++)
+        high[i] = fcntl(sockets[i], F_DUPFD, 100); /* out of the way of those that are put in place */
+    for (int i = 0; i < sockets_count; i++)
+        dup2(high[i], 3 + i);
+    pass(pid, count);
+    a->rc = listen_inherit(a->fds, 4, a->error, sizeof(a->error));
+    a->status_flags = fcntl(3, F_GETFL);
+    a->fd_flags = fcntl(3, F_GETFD);
+    a->variables_left = getenv("LISTEN_FDS") || getenv("LISTEN_PID");
+    a->again = listen_inherit(a->fds, 4, a->error, sizeof(a->error));
 }
 
-static int inherit(int fds[4])
+static struct attempt inherit(const char *pid, const char *count, const int *sockets, int sockets_count)
 {
-    error[0] = '\0';
-    return listen_inherit(fds, 4, error, sizeof(error));
+    struct attempt *a = mmap(NULL, sizeof(*a), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t child = fork();
+    if (child == 0) {
+        try_it(a, pid, count, sockets, sockets_count);
+        _exit(0);
+    }
+    int status;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+    return *a;
 }
 
 Test(listen_inherit, takes_what_is_passed)
 {
-    int fds[4];
-    int a = listen_open("127.0.0.1:0", 8, false, error, sizeof(error)), b = listen_open(":0", 8, false, error, 256);
-    unsigned port = port_of(a);
-    a = fcntl(a, F_DUPFD, 20);
-    b = fcntl(b, F_DUPFD, 21);
-    place(a, 3);
-    place(b, 4);
-    fcntl(3, F_SETFL, 0);
-    pass(2);
-    cr_assert_eq(inherit(fds), 2, "%s", error);
-    cr_assert(fds[0] == 3 && fds[1] == 4);
-    cr_assert_eq(port_of(3), port);
-    cr_assert(fcntl(3, F_GETFL) & O_NONBLOCK);
-    cr_assert(fcntl(3, F_GETFD) & FD_CLOEXEC);
-    cr_assert_null(getenv("LISTEN_FDS"));
-    cr_assert_eq(inherit(fds), 0, "once");
+    int sockets[2] = {listen_open("127.0.0.1:0", 8, false, error, sizeof(error)),
+                      listen_open(":0", 8, false, error, sizeof(error))};
+    fcntl(sockets[0], F_SETFL, 0);
+    struct attempt a = inherit(NULL, "2", sockets, 2);
+    cr_assert_eq(a.rc, 2, "%s", a.error);
+    cr_assert(a.fds[0] == 3 && a.fds[1] == 4);
+    cr_assert(a.status_flags & O_NONBLOCK);
+    cr_assert(a.fd_flags & FD_CLOEXEC);
+    cr_assert_not(a.variables_left);
+    cr_assert_eq(a.again, 0, "they are passed once");
 }
 
 Test(listen_inherit, nothing_is_ours_without_our_process_id)
 {
-    int fds[4];
-    cr_assert_eq(inherit(fds), 0);
-    pass(1);
-    setenv("LISTEN_PID", "1", 1);
-    cr_assert_eq(inherit(fds), 0);
-    static const char *const odd[] = {"", "-1", "x", "1x", "99999999999999999999999"};
-    for (size_t i = 0; i < TG_ARRAY_SIZE(odd); i++) {
-        pass(1);
-        setenv("LISTEN_FDS", odd[i], 1);
-        cr_assert_eq(inherit(fds), 0, "%s", odd[i]);
-    }
+    static const char *const odd[] = {"", "-1", "x", "1x", "0", "99999999999999999999999"};
+    cr_assert_eq(inherit("1", "1", NULL, 0).rc, 0);
+    cr_assert_eq(inherit("", "1", NULL, 0).rc, 0);
+    for (size_t i = 0; i < TG_ARRAY_SIZE(odd); i++)
+        cr_assert_eq(inherit(NULL, odd[i], NULL, 0).rc, 0, "%s", odd[i]);
 }
 
 static void expect_refusal(int fd, const char *why)
 {
-    int fds[4];
-    place(fd, 3);
-    pass(1);
-    cr_assert_eq(inherit(fds), -EINVAL);
-    cr_assert_not_null(strstr(error, why), "%s", error);
+    struct attempt a = inherit(NULL, "1", &fd, 1);
+    cr_assert_eq(a.rc, -EINVAL);
+    cr_assert_not_null(strstr(a.error, why), "%s", a.error);
 }
 
 Test(listen_inherit, refuses_what_cannot_be_accepted_from)
@@ -265,8 +278,7 @@ Test(listen_inherit, refuses_what_cannot_be_accepted_from)
 
 Test(listen_inherit, refuses_more_than_can_be_served)
 {
-    int fds[4];
-    pass(5);
-    cr_assert_eq(inherit(fds), -E2BIG);
-    cr_assert_not_null(strstr(error, "5 sockets were passed, at most 4 are served"), "%s", error);
+    struct attempt a = inherit(NULL, "5", NULL, 0);
+    cr_assert_eq(a.rc, -E2BIG);
+    cr_assert_not_null(strstr(a.error, "5 sockets were passed, at most 4 are served"), "%s", a.error);
 }
