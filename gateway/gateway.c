@@ -437,7 +437,7 @@ void gateway_stop(struct gateway *g)
     give_order(g, ORDER_STOP);
     for (uint32_t i = 0; g->workers && i < g->worker_count; i++)
         worker_join(&g->workers[i]);
-    for (uint32_t i = 0; i < g->executor_count; i++)
+    for (uint32_t i = 0; g->executors && i < g->executor_count; i++)
         tg_executor_destroy(g->executors[i]);
     for (uint32_t i = 0; g->workers && i < g->worker_count; i++)
         worker_finish(&g->workers[i]);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
@@ -42,6 +43,12 @@ static void set_now(struct worker *w)
     w->http.now_ns = now;
 }
 
+/* Requests are stamped while they are delivered: after a sleep by the time they came, not by when it began. */
+static void on_woke(void *context)
+{
+    set_now(context);
+}
+
 static void take_settings(struct worker *w)
 {
     const struct settings *s = atomic_load_explicit(&w->gateway->settings, memory_order_acquire);
@@ -67,8 +74,8 @@ static bool work(struct worker *w, uint64_t *wake_ns)
         *wake_ns = UINT64_MAX;
         more = exchange(w, wake_ns);
     }
-    http_flush(&w->http);
-    return more;
+    http_flush(&w->http); /* may go on reading a paused connection, and find tasks there */
+    return more || tasks_unpublished(&w->tasks);
 }
 
 /* How long nothing may happen before sleeping pays, by the power mode and what the past suggests. */
@@ -92,7 +99,10 @@ static uint32_t sleep_until(struct worker *w, uint64_t wake_ns)
     if (token < 0)
         return w->net->ops->turn(w->net, 0);
     uint64_t now = w->tasks.now_ns;
-    metrics_add(&w->metrics, METRIC_SLEEPS, 1);
+    if (tasks_have_room(&w->tasks)) /* a slot came free before anybody could know that we sleep */
+        wake_ns = now;
+    else
+        metrics_add(&w->metrics, METRIC_SLEEPS, 1);
     events = w->net->ops->turn(w->net, wake_ns == UINT64_MAX ? UINT64_MAX : wake_ns > now ? wake_ns - now : 0);
     tg_doorbell_disarm(w->doorbell);
     return events;
@@ -129,6 +139,8 @@ static bool leaving(struct worker *w)
     if (order != ORDER_SERVE && !w->draining) {
         w->draining = true;
         w->net->ops->accept_stop(w->net);
+        for (uint32_t i = 0; i < w->listener_count; i++)
+            shutdown(w->listeners[i], SHUT_RDWR); /* refused at once rather than left to wait for our end */
         http_drain(&w->http);
     }
     if (order == ORDER_STOP)
@@ -186,6 +198,8 @@ static int open_loop(struct worker *w)
         .handlers = &http_net_handlers,
         .owner = &w->http,
         .wake_fd = w->wake_fd,
+        .woke = on_woke,
+        .woke_context = w,
         .conns_max = w->http.conn_count,
         .buffers = RECEIVE_BUFFERS,
         .buffer_bytes = RECEIVE_BUFFER_BYTES,

@@ -28,7 +28,7 @@ struct timer_wheel {
 
 void timer_wheel_init(struct timer_wheel *w, uint64_t now_ns);
 
-/** (Re)arm: fires in the first timer_wheel_advance() at or after @when_ns, never before. */
+/** (Re)arm: fires in the first timer_wheel_advance() from the tick after @when_ns on, never before @when_ns. */
 void timer_arm(struct timer_wheel *w, struct timer *t, uint64_t when_ns);
 void timer_cancel(struct timer_wheel *w, struct timer *t);
 

@@ -119,7 +119,6 @@ void iicp_task(struct iicp *ic, struct task *t, const struct iicp_request *req)
     struct iicp_envelope e;
     t->reply = &iicp_task_reply;
     t->counted = true;
-    t->is_task = true;
     apply_trace(ic, t, req->traceparent);
     if (req->origin.len > 0 && !rate_hit(ic->origins, req->origin, ic->tasks->now_ns)) {
         t->retry_after_ms = RATE_WINDOW_S * 1000;

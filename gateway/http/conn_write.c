@@ -226,6 +226,8 @@ void conn_sent(struct http *h, struct conn *c, int result)
         return;
     }
     release_sent(h, c);
+    if (h->draining && !c->first && !conn_mid_request(c))
+        c->close_after = true; /* its last answer was written when the end was not yet near */
     if (c->out || c->first || c->close_after || c->eof || c->paused) {
         conn_mark_dirty(h, c);
     } else {

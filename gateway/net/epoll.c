@@ -244,6 +244,8 @@ static uint32_t epoll_turn(struct net *net, uint64_t timeout_ns)
     struct epoll_loop *l = (struct epoll_loop *)net;
     uint32_t closed = finish_closing(l);
     int n = epoll_wait(l->epoll_fd, l->events, EVENTS_PER_TURN, closed ? 0 : timeout_ms(l, timeout_ns));
+    if (timeout_ns > 0 && l->options.woke)
+        l->options.woke(l->options.woke_context);
     for (int i = 0; i < n; i++)
         dispatch(l, &l->events[i]);
     return (n > 0 ? (uint32_t)n : 0) + closed + finish_closing(l);

@@ -46,6 +46,9 @@ struct net_options {
     const struct net_handlers *handlers;
     void *owner;
     int wake_fd;         /* eventfd: written by other threads to end a sleep */
+    /** A turn's wait is over, nothing is delivered yet: what the owner knew of the time is old. NULL: not told. */
+    void (*woke)(void *context);
+    void *woke_context;
     uint32_t conns_max;
     uint32_t buffers;    /* receive buffers, power of two */
     uint32_t buffer_bytes;

@@ -51,7 +51,7 @@ uint64_t peers_key(const struct address *a)
 
 /* ---- one shard ------------------------------------------------------------------------------------------- */
 
-/* L1 pairs with the release in unlock(): what the last holder wrote is seen. */
+/* K1 pairs with K2: what the last holder wrote is seen. */
 static void lock(struct peers_shard *s)
 {
     for (uint32_t spins = 0; atomic_exchange_explicit(&s->held, 1, memory_order_acquire) != 0; spins++)
@@ -61,7 +61,7 @@ static void lock(struct peers_shard *s)
 
 static void unlock(struct peers_shard *s)
 {
-    atomic_store_explicit(&s->held, 0, memory_order_release); /* L2 pairs with lock() */
+    atomic_store_explicit(&s->held, 0, memory_order_release); /* K2 pairs with K1 */
 }
 
 static uint32_t home(const struct peers *p, uint64_t hash)

@@ -71,9 +71,12 @@ static int seal_ticket(struct tls_context *c, uint8_t *name, uint8_t *iv, EVP_CI
     return EVP_EncryptInit_ex2(cipher, c->tickets.cipher, key->cipher, iv, NULL) == 1 && use_key(key, mac) ? 1 : -1;
 }
 
-/* OpenSSL's answers: 0 no such key (a full handshake follows), 1 good, 2 good and to be replaced. */
+/*
+ * OpenSSL's answers: 0 no such key (a full handshake follows), 1 good, 2 good and to be replaced. Clients of 1.3 use
+ * a ticket once, so that nobody can tell their connections apart by it: each use brings the next one.
+ */
 static int open_ticket(struct tls_context *c, const uint8_t *name, const uint8_t *iv, EVP_CIPHER_CTX *cipher,
-                       EVP_MAC_CTX *mac)
+                       EVP_MAC_CTX *mac, bool once)
 {
     bool renew;
     const struct tls_ticket_key *key = tls_tickets_find(&c->tickets, name, &renew);
@@ -81,7 +84,7 @@ static int open_ticket(struct tls_context *c, const uint8_t *name, const uint8_t
         return 0;
     if (EVP_DecryptInit_ex2(cipher, c->tickets.cipher, key->cipher, iv, NULL) != 1 || !use_key(key, mac))
         return -1;
-    return renew ? 2 : 1;
+    return renew || once ? 2 : 1;
 }
 
 static int on_ticket(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seal)
@@ -89,7 +92,8 @@ static int on_ticket(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *ciphe
     struct tls_context *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     if (advance_tickets(c) < 0)
         return -1;
-    return seal ? seal_ticket(c, name, iv, cipher, mac) : open_ticket(c, name, iv, cipher, mac);
+    return seal ? seal_ticket(c, name, iv, cipher, mac)
+                : open_ticket(c, name, iv, cipher, mac, SSL_version(ssl) == TLS1_3_VERSION);
 }
 
 /* ---- protocol -------------------------------------------------------------------------------------------- */
@@ -191,7 +195,9 @@ static int use_key_file(struct tls_context *c, SSL_CTX *ctx, struct tg_str pem, 
     bool encrypted = false;
     BIO *text = text_bio(pem);
     EVP_PKEY *key = text ? PEM_read_bio_PrivateKey_ex(text, NULL, refuse_password, &encrypted, c->library, NULL) : NULL;
-    bool ok = key && SSL_CTX_use_PrivateKey(ctx, key) == 1;
+    /* Asked for by name: OpenSSL keeps a key of another kind than the certificate's beside it, and finds no fault. */
+    bool ok = key && X509_check_private_key(SSL_CTX_get0_certificate(ctx), key) == 1 &&
+              SSL_CTX_use_PrivateKey(ctx, key) == 1;
     if (encrypted)
         snprintf(error, TLS_ERROR_BYTES, "the key is encrypted, and nobody is here to enter its passphrase");
     else if (!key)

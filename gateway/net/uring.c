@@ -321,6 +321,8 @@ static uint32_t uring_turn(struct net *net, uint64_t timeout_ns)
                                        .tv_nsec = (long long)(timeout_ns % NS_PER_S)};
         io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &ts, NULL);
     }
+    if (timeout_ns > 0 && u->options.woke)
+        u->options.woke(u->options.woke_context);
     return collect(u);
 }
 

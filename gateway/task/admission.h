@@ -41,4 +41,13 @@ static inline uint32_t admission_max(const struct admission *a)
     return atomic_load_explicit(&a->max_concurrent, memory_order_relaxed);
 }
 
+/**
+ * Is a slot free? The last look of a worker that has tasks waiting and has said that it sleeps: a release that came
+ * before woke nobody, a later one rings.
+ */
+static inline bool admission_has_room(const struct admission *a)
+{
+    return atomic_load_explicit(&a->active, memory_order_seq_cst) < admission_max(a); /* A5 pairs with A2 */
+}
+
 #endif

@@ -58,7 +58,7 @@ bool rate_hit(struct rate *r, struct tg_str name, uint64_t now_ns)
         if (spins % 64 == 0)
             sched_yield();
     struct rate_entry *e = find(b, hash, window);
-    if (e->window != window) {
+    if (e->window < window) { /* another worker may be a turn ahead: its window counts */
         e->window = window;
         e->hits = 0;
     }

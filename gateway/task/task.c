@@ -114,14 +114,25 @@ bool task_admit(struct tasks *ts, struct task *t, struct tg_str body)
     return false;
 }
 
+static bool room_for(const struct tasks *ts, const struct task *t)
+{
+    return t->wants_lane ? ts->rows_retired : admission_has_room(ts->admission);
+}
+
+bool tasks_have_room(const struct tasks *ts)
+{
+    for (uint32_t p = 0; p < TG_PRIORITIES && ts->waiting_count > 0; p++)
+        if (ts->waiting[p].head && room_for(ts, ts->waiting[p].head))
+            return true;
+    return false;
+}
+
 void tasks_retry(struct tasks *ts)
 {
     for (uint32_t p = 0; p < TG_PRIORITIES && ts->waiting_count > 0; p++) {
         struct task *t;
         while ((t = ts->waiting[p].head)) {
-            bool room = t->wants_lane ? ts->rows_retired
-                                      : admission_active(ts->admission) < admission_max(ts->admission);
-            if (!room)
+            if (!room_for(ts, t))
                 break;
             wait_remove(ts, t);
             t->wants_lane = false;

@@ -73,7 +73,6 @@ struct task {
     uint32_t rows_left;
     uint32_t retry_after_ms;
     bool counted;            /* in iicp_tasks_total, whatever becomes of it; health and the like are not */
-    bool is_task; /* not a health check or a 404: counts in the task metrics */
     bool has_id;
     bool has_error;          /* `error` says more than the status */
     bool has_error_offset;
@@ -150,11 +149,23 @@ void task_start(struct tasks *ts, struct task *t, const struct tg_json_doc *doc,
 /** Let the executor see what was decoded this turn. */
 void tasks_publish(struct tasks *ts);
 
+/** Is there anything for tasks_publish() to show? */
+static inline bool tasks_unpublished(const struct tasks *ts)
+{
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < ts->bit_words; i++)
+        any |= ts->unpublished[i];
+    return any != 0;
+}
+
 /** Collect completed rows. Returns true if there were any. */
 bool tasks_reap(struct tasks *ts);
 
 /** Offer waiting tasks again if room has appeared. */
 void tasks_retry(struct tasks *ts);
+
+/** Would tasks_retry() find room now? To be asked between tg_doorbell_arm() and sleeping (see admission_has_room()). */
+bool tasks_have_room(const struct tasks *ts);
 
 /** The wheel's callback for timers of kind TIMER_TASK. */
 void task_timer_fired(struct tasks *ts, struct timer *timer);

@@ -202,30 +202,28 @@ class Handshake(Secured):
     def test_a_client_that_speaks_only_http_2_is_told_so(self):
         context = self.context()
         context.set_alpn_protocols(["h2"])
-        self.assert_refused(context, "NO_APPLICATION_PROTOCOL")
+        self.assert_refused(context, "(?i)no.application.protocol")
 
     def test_renegotiation_is_refused(self):
-        self.assertRegex(self.s_client("-tls1_2", text="R\n"), "no renegotiation|NO_RENEGOTIATION")
+        self.assertRegex(self.s_client("-tls1_2", text=["R\n", "", ""]), "(?i)no.renegotiation")
         self.assert_serves()
 
     def test_keys_may_be_updated_under_way(self):
-        self.assertIn("HTTP/1.1 200", self.s_client("-tls1_3", text="K\nGET /iicp/health HTTP/1.0\r\n\r\n"))
+        self.assertIn("HTTP/1.1 200", self.s_client("-tls1_3", text=["K\n", "GET /iicp/health HTTP/1.0\r\n\r\n", ""]))
 
     def s_client(self, *flags, text):
         """What openssl's client shows; its input comes line by line, for it takes commands only as lines."""
-        with subprocess.Popen(["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.port, *flags],
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as p:
-            shown = []
-            reader = threading.Thread(target=lambda: shown.append(p.stdout.read()))
-            reader.start()
-            for line in text.split("\n"):
+        ours, theirs = socket.socketpair()
+        command = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.port, *flags]
+        with ours, subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as p:
+            theirs.close()
+            for line in text:
                 time.sleep(0.3)
-                p.stdin.write((line + "\n").encode())
-                p.stdin.flush()
-            time.sleep(0.5)
-            p.stdin.close()
-            reader.join(30)
-        return shown[0].decode("utf-8", "replace")
+                if line:
+                    ours.sendall(line.encode())
+            if p.poll() is None:
+                ours.shutdown(socket.SHUT_WR)
+            return p.communicate(timeout=30)[0].decode("utf-8", "replace")
 
     def test_a_handshake_in_single_bytes_succeeds(self):
         for version in (V12, V13):
@@ -435,12 +433,8 @@ class Data(Secured):
         w.write(get("/iicp/health", "Connection: close"))
         self.assertEqual(w.read().status, 200)
         self.assertTrue(w.closed() and w.ended)
-        for _ in range(3):
-            w.send_lossy(b"\x17\x03\x03\x00\x10" + b"x" * 16)
+        w.sock.sendall(b"\x17\x03\x03\x00\x10" + b"x" * 16)
         self.assert_serves()
-
-    def send_lossy(self, w, data):
-        w.sock.sendall(data)
 
     def test_a_broken_record_ends_the_connection_only(self):
         for version in (V12, V13):
@@ -519,6 +513,16 @@ class Resumption(Secured):
             self.assertFalse(c.sock.session_reused)
             self.assertEqual(c.ask(HEALTH).status, 200)
             return c.sock.session
+
+    def test_each_resumption_brings_the_next_ticket(self):
+        context = self.context(V13)
+        session = self.session(context, self.port)
+        for _ in range(10):
+            with TlsClient(self.port, context, session) as c:
+                self.assertTrue(c.sock.session_reused)
+                self.assertEqual(c.ask(HEALTH).status, 200)
+                self.assertNotEqual(c.sock.session.id, session.id)
+                session = c.sock.session
 
     def test_a_session_is_resumed_by_every_worker(self):
         for version in (V12, V13):
@@ -730,9 +734,8 @@ class Start(unittest.TestCase):
         flags += ["--tls.key=" + (self.key if key is None else key), *more]
         for command in (["serve"], ["serve", "--check-config"]):
             code, _out, err = run_once(*command, *flags)
-            self.assertNotEqual(code, 0, command)
+            self.assertGreater(code, 0, (command, err))
             self.assertRegex(err, pattern)
-            self.assertEqual(len(re.findall(r"tls[._]", err)) > 0, True)
 
     def write(self, name, text, mode=0o600):
         path = self.authority.path(name)

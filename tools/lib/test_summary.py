@@ -12,6 +12,7 @@ import collections
 import json
 import os
 import re
+import shlex
 import sys
 
 PLAN = re.compile(r"^1\.\.\d+", re.MULTILINE)
@@ -79,6 +80,10 @@ def report_failure(part, program):
     print("\n%s, %s: %s, exit status %s" % (part, name, program["result"].lower(), program.get("returncode")))
     for line in excerpt(program):
         print("    " + line)
+    # Criterion keeps a crashed test's last words to itself while it speaks TAP.
+    words = [word for word in program.get("command") or [] if word != "--tap"]
+    if words:
+        print("    by hand: " + shlex.join(words))
 
 
 def report_part(part, programs):

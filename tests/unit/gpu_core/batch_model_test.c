@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The batch former under random traffic: lanes, priorities, arrivals, deadlines, delays and batch sizes at random,
- * beginning shortly before the cursors wrap. What must hold of every batch is checked from the outside.
+ * The batch former under random traffic: lanes, priorities, arrivals, deadlines, delays and batch sizes at
+ * random, beginning shortly before the cursors wrap. What must hold of every batch is checked from the
+ * outside.
  */
 #include "batch_rig.h"
-#include "tests/support/rows.h"
+#include "tests/support/seed.h"
 
 #define ROWS_MAX 40000
 #define STEPS 6000
@@ -167,8 +168,7 @@ static void run_random(void)
 
 Test(batch_model, every_row_is_taken_exactly_once_and_by_the_rules)
 {
-    uint64_t seed = test_now_ns() | 1;
-    cr_log_info("seed %llu", (unsigned long long)seed);
+    uint64_t seed = test_seed("batch_model");
     for (uint32_t round = 0; round < ROUNDS; round++) {
         uint64_t now = world.now_ns;
         memset(&world, 0, sizeof(world));
@@ -180,7 +180,8 @@ Test(batch_model, every_row_is_taken_exactly_once_and_by_the_rules)
     }
 }
 
-/* With one lane a class, the order among the classes is exact: no row is passed by one that counts as younger. */
+/* With one lane a class, the order among the classes is exact: no row is passed by one that counts as
+ * younger. */
 static uint64_t best_virtual_arrival(void)
 {
     uint64_t best = UINT64_MAX;
@@ -194,8 +195,7 @@ static uint64_t best_virtual_arrival(void)
 
 Test(batch_model, rows_leave_in_the_order_of_arrival_plus_head_start)
 {
-    world.random = test_now_ns() | 1;
-    cr_log_info("seed %llu", (unsigned long long)world.random);
+    world.random = test_seed("batch_model");
     rig_open(1, 0, 0);
     world.now_ns = 100 * SECOND;
     for (uint32_t step = 0; step < 20000; step++) {

@@ -90,7 +90,7 @@ Test(batch, what_one_lane_leaves_the_others_take)
     cr_assert_eq(rig_rows_of(rig_lane(0, TG_BATCH, 1)), 5);
 }
 
-/* ---- priority -------------------------------------------------------------------------------------------- */
+/* ---- priority -------------------------------------------------------------------------------------- */
 
 /* A class's head start over realtime, as documented: 10 ms, 100 ms, 1 s. */
 static const uint64_t head_start[TG_PRIORITIES] = {0, 10 * MS, 100 * MS, 1000 * MS};
@@ -147,12 +147,13 @@ Test(batch, room_that_urgent_rows_leave_goes_to_the_next_class)
     cr_assert_eq(rig_rows_of(lane_of(TG_BEST_EFFORT)), 3);
 }
 
-/* ---- deadlines ------------------------------------------------------------------------------------------- */
+/* ---- deadlines ------------------------------------------------------------------------------------- */
 
 Test(batch, at_its_deadline_a_row_is_answered_and_not_started)
 {
     rig_open(4, 0, 0);
-    struct tg_row *dead = rig_put(lane_of(TG_BATCH), NOW - 5, NOW), *alive = rig_put(lane_of(TG_BATCH), NOW, NOW + 1);
+    struct tg_row *dead = rig_put(lane_of(TG_BATCH), NOW - 5, NOW),
+                  *alive = rig_put(lane_of(TG_BATCH), NOW, NOW + 1);
     cr_assert_eq(rig_form(NOW), 1);
     cr_assert_eq(alive->start_ns, NOW);
     cr_assert_eq(rig.outcome.expired, 1);
@@ -182,7 +183,7 @@ Test(batch, a_size_class_of_only_expired_rows_does_not_hide_the_other)
     cr_assert_eq(rig.outcome.expired, 1);
 }
 
-/* ---- delay ----------------------------------------------------------------------------------------------- */
+/* ---- delay ----------------------------------------------------------------------------------------- */
 
 Test(batch, a_small_batch_is_held_for_company_as_long_as_asked)
 {
@@ -228,7 +229,7 @@ Test(batch, one_class_waiting_for_company_does_not_hold_a_full_one)
     cr_assert_eq(rig.batch.in_stride, 128);
 }
 
-/* ---- spans and segments ---------------------------------------------------------------------------------- */
+/* ---- spans and segments ---------------------------------------------------------------------------- */
 
 Test(batch, a_span_round_the_end_of_the_ring_becomes_two_segments)
 {

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include "executor_rig.h"
-#include "tests/support/rows.h"
+#include "tests/support/seed.h"
 
 static const struct rig_options scripted = {.backend = "puppet", .max_batch = 4, .streams = 2};
 
@@ -125,7 +125,7 @@ Test(executor_fault, rows_that_come_while_the_device_is_gone_run_when_it_is_back
     cr_assert_eq(rig.by_status[TG_OK], 41);
 }
 
-/* ---- refusals -------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------------- */
 
 Test(executor_fault, a_device_that_is_full_for_a_moment_is_asked_again)
 {
@@ -165,13 +165,12 @@ Test(executor_fault, a_batch_refused_for_good_by_two_devices_is_answered)
     cr_assert_eq(puppet.opens, 3);
 }
 
-/* ---- the fault device ------------------------------------------------------------------------------------ */
+/* ---- the fault device ------------------------------------------------------------------------------ */
 
 static void traffic(const char *spec)
 {
     struct rig_options o = {.backend = "fault", .spec = spec, .max_batch = 6, .streams = 3};
-    uint64_t seed = test_now_ns() | 1;
-    cr_log_info("%s, seed %llu", spec, (unsigned long long)seed);
+    uint64_t seed = test_seed(spec);
     rig_open(&o);
     for (uint32_t i = 0; i < 3000; i++) {
         uint64_t patience = test_random(&seed, 8) ? 100 * SECOND : test_random(&seed, 3 * (uint32_t)MS);
@@ -191,8 +190,10 @@ static void traffic(const char *spec)
 Test(executor_fault, under_random_faults_of_every_class_no_row_is_lost_or_doubled)
 {
     static const char *const specs[] = {
-        "cpu;chance_ppm=200000;fault=retry",  "cpu;chance_ppm=200000;fault=task",
-        "cpu;chance_ppm=100000;fault=sticky", "cpu;chance_ppm=100000;fault=lost",
+        "cpu;chance_ppm=200000;fault=retry",
+        "cpu;chance_ppm=200000;fault=task",
+        "cpu;chance_ppm=100000;fault=sticky",
+        "cpu;chance_ppm=100000;fault=lost",
         "cpu;chance_ppm=300000;fault=retry;submit_eagain=3;every",
         "null:service_us=300;chance_ppm=200000;fault=lost;delay_ms=1",
         "null:service_us=700;fail=5;every;fault=sticky",

@@ -8,7 +8,7 @@
 
 struct rig rig;
 
-/* ---- the runner: out = 3 * in + 1 ------------------------------------------------------------------------ */
+/* ---- the runner: out = 3 * in + 1 ------------------------------------------------------------------ */
 
 static void mirror_shape(void *self, struct tg_shape *shape)
 {
@@ -31,10 +31,13 @@ static int mirror_run(void *self, struct tg_batch *b)
     return 0;
 }
 
-static const struct tg_runner mirror = {
-    .abi = TG_RUNNER_ABI, .size = sizeof(mirror), .type = "mirror", .shape = mirror_shape, .run_batch = mirror_run};
+static const struct tg_runner mirror = {.abi = TG_RUNNER_ABI,
+                                        .size = sizeof(mirror),
+                                        .type = "mirror",
+                                        .shape = mirror_shape,
+                                        .run_batch = mirror_run};
 
-/* ---- the host -------------------------------------------------------------------------------------------- */
+/* ---- the host -------------------------------------------------------------------------------------- */
 
 static __attribute__((format(printf, 2, 3))) void quiet(enum tg_log_level level, const char *format, ...)
 {
@@ -50,7 +53,8 @@ static const struct tg_host host = {
 
 static struct tg_doorbell *new_doorbell(uint32_t lines)
 {
-    return tg_doorbell_init(tg_arena_alloc(&rig.arena, tg_doorbell_bytes(lines), TG_CACHE_SEPARATION), lines, -1);
+    return tg_doorbell_init(tg_arena_alloc(&rig.arena, tg_doorbell_bytes(lines), TG_CACHE_SEPARATION), lines,
+                            -1);
 }
 
 static void make_lanes(void)
@@ -69,8 +73,11 @@ int rig_create(const struct rig_options *o)
     memset(&rig, 0, sizeof(rig));
     rig.threaded = o->threaded;
     rig.now_ns = 1000 * SECOND;
-    rig.instance = (struct tg_instance){.runner = &mirror, .name = "mirror", .max_batch = o->max_batch,
-                                        .max_delay_us = o->max_delay_us, .streams = o->streams};
+    rig.instance = (struct tg_instance){.runner = &mirror,
+                                        .name = "mirror",
+                                        .max_batch = o->max_batch,
+                                        .max_delay_us = o->max_delay_us,
+                                        .streams = o->streams};
     mirror_shape(NULL, &rig.instance.shape);
     rig.instances[0] = &rig.instance;
     TG_ASSERT(tg_arena_init(&rig.arena, 1u << 20, TG_ARENA_PRIVATE) == 0);
@@ -79,10 +86,20 @@ int rig_create(const struct rig_options *o)
         rig.workers[w] = new_doorbell(1);
     make_lanes();
     struct tg_executor_options options = {
-        .host = &host, .backend = o->backend, .backend_spec = o->spec, .threads = o->threads,
-        .instances = rig.instances, .instance_count = 1, .lanes = rig.lanes, .lane_count = TG_ARRAY_SIZE(rig.lanes),
-        .worker_count = RIG_WORKERS, .threaded = o->threaded, .doorbell = rig.doorbell, .workers = rig.workers,
-        .spin_us = o->spin_us, .cpu = -1,
+        .host = &host,
+        .backend = o->backend,
+        .backend_spec = o->spec,
+        .threads = o->threads,
+        .instances = rig.instances,
+        .instance_count = 1,
+        .lanes = rig.lanes,
+        .lane_count = TG_ARRAY_SIZE(rig.lanes),
+        .worker_count = RIG_WORKERS,
+        .threaded = o->threaded,
+        .doorbell = rig.doorbell,
+        .workers = rig.workers,
+        .spin_us = o->spin_us,
+        .cpu = -1,
     };
     return tg_executor_create(&options, &rig.ex, &rig.why);
 }
@@ -101,7 +118,7 @@ void rig_close(void)
     tg_arena_finish(&rig.arena);
 }
 
-/* ---- the workers ----------------------------------------------------------------------------------------- */
+/* ---- the workers ----------------------------------------------------------------------------------- */
 
 uint32_t rig_put(uint32_t worker, uint32_t priority, uint32_t n, uint64_t deadline_ns)
 {
@@ -110,7 +127,8 @@ uint32_t rig_put(uint32_t worker, uint32_t priority, uint32_t n, uint64_t deadli
     for (; put < n && rig.put < RIG_TASKS_MAX && tg_lane_claim(lane, 1, &cursor) == 0; put++) {
         struct tg_row *row = tg_lane_row(lane, cursor);
         uint64_t word = rig.put;
-        *row = (struct tg_row){.task = rig.put++, .arrival_ns = rig_clock(), .deadline_ns = deadline_ns, .in_len = 8};
+        *row = (struct tg_row){
+            .task = rig.put++, .arrival_ns = rig_clock(), .deadline_ns = deadline_ns, .in_len = 8};
         memcpy(tg_lane_in(lane, cursor), &word, sizeof(word));
         memset(tg_lane_out(lane, cursor), 0xee, 64);
     }
@@ -169,8 +187,8 @@ void rig_drain(void)
         cr_assert_lt(turns, 1000000);
         if (moved || reaped)
             continue;
-        cr_assert_neq(rig.wake_ns, UINT64_MAX, "%u of %u rows are back and the host is told to sleep for ever",
-                      rig.back, rig.put);
+        cr_assert_neq(rig.wake_ns, UINT64_MAX,
+                      "%u of %u rows are back and the host is told to sleep for ever", rig.back, rig.put);
         cr_assert_gt(rig.wake_ns, rig.now_ns, "woken for an instant that has passed: the host would spin");
         rig.now_ns = rig.wake_ns;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An executor between two workers' lanes. The rig plays the workers: it puts numbered rows, takes completions only
- * from lanes that were rung for, and knows of every row whether it came back once, with the right bytes.
+ * An executor between two workers' lanes. The rig plays the workers: it puts numbered rows, takes completions
+ * only from lanes that were rung for, and knows of every row whether it came back once, with the right bytes.
  */
 #ifndef EXECUTOR_RIG_H
 #define EXECUTOR_RIG_H

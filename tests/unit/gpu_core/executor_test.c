@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include "executor_rig.h"
-#include "tests/support/rows.h"
+#include "tests/support/seed.h"
 
 static const struct rig_options on_cpu = {.backend = "cpu", .max_batch = 8, .streams = 2};
 static const struct rig_options on_null = {.backend = "null", .max_batch = 8, .streams = 2};
@@ -45,8 +45,7 @@ Test(executor, a_published_row_is_not_seen_before_its_bell)
 
 static void traffic(const struct rig_options *o, uint32_t steps)
 {
-    uint64_t seed = test_now_ns() | 1;
-    cr_log_info("seed %llu", (unsigned long long)seed);
+    uint64_t seed = test_seed(o->backend);
     rig_open(o);
     for (uint32_t i = 0; i < steps; i++) {
         uint64_t patience = test_random(&seed, 5) ? 10 * SECOND : test_random(&seed, 2 * (uint32_t)MS);

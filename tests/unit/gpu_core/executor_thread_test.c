@@ -4,16 +4,20 @@
 #include <sched.h>
 #include <time.h>
 #include "executor_rig.h"
-#include "tests/support/rows.h"
+#include "tests/support/seed.h"
 
 TestSuite(executor_thread, .fini = rig_close, .timeout = 60);
 
 static void traffic(const char *backend, const char *spec, uint32_t threads, uint32_t spin_us)
 {
-    struct rig_options o = {.backend = backend, .spec = spec, .threads = threads, .max_batch = 8, .streams = 2,
-                            .spin_us = spin_us, .threaded = true};
-    uint64_t seed = test_now_ns() | 1;
-    cr_log_info("%s %s, seed %llu", backend, spec ? spec : "", (unsigned long long)seed);
+    struct rig_options o = {.backend = backend,
+                            .spec = spec,
+                            .threads = threads,
+                            .max_batch = 8,
+                            .streams = 2,
+                            .spin_us = spin_us,
+                            .threaded = true};
+    uint64_t seed = test_seed(backend);
     rig_open(&o);
     for (uint32_t i = 0; i < 3000; i++) {
         uint64_t patience = test_random(&seed, 8) ? 100 * SECOND : test_random(&seed, (uint32_t)MS);

@@ -55,6 +55,12 @@ Test(respond, adds_the_optional_lines)
                                        .trace_id = "0af7651916cd43dd8448eb211c80319c-and-more"},
                 "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n" CORS
                 "Retry-After: 4294967295\r\nX-IICP-Trace-Id: 0af7651916cd43dd8448eb211c80319c\r\n\r\n");
+    expect_head((struct http_response){.status = 415, .minor = 1, .accept_encoding = "gzip, deflate"},
+                "HTTP/1.1 415 Unsupported Media Type\r\nContent-Length: 0\r\n" CORS
+                "Accept-Encoding: gzip, deflate\r\n\r\n");
+    expect_head((struct http_response){.status = 200, .minor = 1, .gzip = true, .vary = true, .content_length = 9},
+                "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n" CORS
+                "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n\r\n");
     expect_head((struct http_response){.status = 405, .minor = 1, .allow = "GET, HEAD", .content_length = 7},
                 "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 7\r\n" CORS "Allow: GET, HEAD\r\n\r\n");
 }
@@ -106,6 +112,9 @@ Test(respond, the_longest_head_fits_the_bound)
                               .content_length = UINT64_MAX,
                               .date = DATE,
                               .allow = allow,
+                              .accept_encoding = "gzip, deflate",
+                              .gzip = true,
+                              .vary = true,
                               .retry_after_s = UINT32_MAX,
                               .max_age_s = UINT32_MAX,
                               .trace_id = "0af7651916cd43dd8448eb211c80319c"};

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 #include "gateway/base/buffers.h"
-#include "tests/support/rows.h"
+#include "tests/support/seed.h"
 
 #define BYTES_MAX (1u << 20)
 #define CLASS_BYTES (64u << 10)
@@ -48,7 +48,8 @@ Test(buffers, the_smallest_class_that_holds_the_bytes_is_used)
     static const struct {
         size_t bytes;
         uint32_t size_class;
-    } table[] = {{0, 0}, {1, 0}, {4096 - HEADER, 0}, {4097 - HEADER, 1}, {16384 - HEADER, 1}, {16385 - HEADER, 2}};
+    } table[] = {
+        {0, 0}, {1, 0}, {4096 - HEADER, 0}, {4097 - HEADER, 1}, {16384 - HEADER, 1}, {16385 - HEADER, 2}};
     for (size_t i = 0; i < TG_ARRAY_SIZE(table); i++) {
         struct buffer *b = buffer_get(&pool, table[i].bytes);
         cr_assert_eq(b->size_class, table[i].size_class, "%zu bytes", table[i].bytes);
@@ -128,8 +129,7 @@ Test(buffers, random_traffic_never_gives_the_same_bytes_twice)
     struct buffer *held[48];
     size_t size[48];
     uint32_t n = 0;
-    uint64_t seed = test_now_ns() | 1;
-    cr_log_info("seed %llu", (unsigned long long)seed);
+    uint64_t seed = test_seed("buffers");
     for (uint32_t step = 0; step < 4000; step++) {
         struct buffer *b = NULL;
         if (n < TG_ARRAY_SIZE(held) && test_random(&seed, 2)) {

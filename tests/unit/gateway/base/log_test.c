@@ -62,7 +62,8 @@ Test(log, a_json_line_is_an_object)
 {
     expect_json("plain");
     expect_json("\"quoted\" and back\\slashed");
-    expect_json("gr\xc3\xbc\xc3\x9f" "e");
+    expect_json("gr\xc3\xbc\xc3\x9f"
+                "e");
 }
 
 Test(log, a_json_line_stays_an_object_when_escapes_double_its_length)

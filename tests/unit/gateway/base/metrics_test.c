@@ -57,17 +57,21 @@ Test(metrics, counters_are_summed_over_workers)
 
 Test(metrics, a_task_counts_in_its_bucket_and_all_above)
 {
-    metrics_task(&workers[0], 0, TG_INTERACTIVE, OUTCOME_SUCCESS, 10000); /* 10 ms: the bound belongs to the bucket */
+    metrics_task(&workers[0], 0, TG_INTERACTIVE, OUTCOME_SUCCESS,
+                 10000); /* 10 ms: the bound belongs to the bucket */
     metrics_task(&workers[1], 0, TG_INTERACTIVE, OUTCOME_SUCCESS, 10001);
     metrics_task(&workers[1], 0, TG_INTERACTIVE, OUTCOME_TIMEOUT, 99000000);
     export_into(sizeof(text));
-    expect_line("iicp_task_latency_ms_bucket{intent=\"urn:iicp:intent:x.t:echo:v1\",qos=\"interactive\",le=\"10\"} 1");
-    expect_line("iicp_task_latency_ms_bucket{intent=\"urn:iicp:intent:x.t:echo:v1\",qos=\"interactive\",le=\"50\"} 2");
+    expect_line("iicp_task_latency_ms_bucket{intent=\"urn:iicp:intent:x.t:echo:v1\",qos=\"interactive\",le="
+                "\"10\"} 1");
+    expect_line("iicp_task_latency_ms_bucket{intent=\"urn:iicp:intent:x.t:echo:v1\",qos=\"interactive\",le="
+                "\"50\"} 2");
+    expect_line("iicp_task_latency_ms_bucket{intent=\"urn:iicp:intent:x.t:echo:v1\",qos=\"interactive\",le="
+                "\"30000\"} 2");
+    expect_line("iicp_task_latency_ms_bucket{intent=\"urn:iicp:intent:x.t:echo:v1\",qos=\"interactive\",le="
+                "\"+Inf\"} 3");
     expect_line(
-        "iicp_task_latency_ms_bucket{intent=\"urn:iicp:intent:x.t:echo:v1\",qos=\"interactive\",le=\"30000\"} 2");
-    expect_line(
-        "iicp_task_latency_ms_bucket{intent=\"urn:iicp:intent:x.t:echo:v1\",qos=\"interactive\",le=\"+Inf\"} 3");
-    expect_line("iicp_task_latency_ms_sum{intent=\"urn:iicp:intent:x.t:echo:v1\",qos=\"interactive\"} 99020.001");
+        "iicp_task_latency_ms_sum{intent=\"urn:iicp:intent:x.t:echo:v1\",qos=\"interactive\"} 99020.001");
     expect_line("iicp_task_latency_ms_count{intent=\"urn:iicp:intent:x.t:echo:v1\",qos=\"interactive\"} 3");
 }
 

@@ -9,7 +9,7 @@ static const struct {
     size_t len;
     uint64_t hash;
 } vectors[] = {
-    {0, 0x726fdb47dd0e0e31u}, {1, 0x74f839c593dc67fdu}, {2, 0x0d6c8009d9a94f5au}, {3, 0x85676696d7fb7e2du},
+    {0, 0x726fdb47dd0e0e31u}, {1, 0x74f839c593dc67fdu}, {2, 0x0d6c8009d9a94f5au},  {3, 0x85676696d7fb7e2du},
     {7, 0xab0200f58b01d137u}, {8, 0x93f5f5799a932462u}, {15, 0xa129ca6149be45e5u},
 };
 
@@ -29,7 +29,8 @@ Test(siphash, does_not_mind_where_the_bytes_lie)
     char memory[64 + 8];
     for (size_t shift = 0; shift < 8; shift++) {
         memcpy(memory + shift, "the same forty bytes, wherever they are", 40);
-        cr_assert_eq(siphash(&key, memory + shift, 40), siphash(&key, "the same forty bytes, wherever they are", 40));
+        cr_assert_eq(siphash(&key, memory + shift, 40),
+                     siphash(&key, "the same forty bytes, wherever they are", 40));
     }
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The timer wheel, by itself and against a model that keeps one due tick per timer and looks at all of them. */
+/* The timer wheel, by itself and against a model that keeps one due tick per timer and looks at all of them.
+ */
 #include <criterion/criterion.h>
 #include "gateway/base/timer.h"
-#include "tests/support/rows.h"
+#include "tests/support/seed.h"
 
 #define TICK_NS (UINT64_C(1) << TIMER_TICK_SHIFT)
 #define TURN_NS (TICK_NS * TIMER_SLOTS)
@@ -160,7 +161,7 @@ Test(timer, what_a_callback_arms_a_turn_ahead_in_the_same_slot_waits_that_turn)
     cr_assert_eq(b.fired[1], 1);
 }
 
-/* ---- the model ------------------------------------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------------------------------------- */
 
 static struct {
     uint64_t due_tick[TIMERS]; /* 0: disarmed */
@@ -225,7 +226,8 @@ static void model_advance(uint64_t to_ns)
     b.now_ns = to_ns;
     timer_wheel_advance(&b.wheel, to_ns, model_fire, &b);
     for (uint32_t i = 0; i < TIMERS; i++)
-        cr_assert(model.due_tick[i] == 0 || model.due_tick[i] > to_ns >> TIMER_TICK_SHIFT, "timer %u is late", i);
+        cr_assert(model.due_tick[i] == 0 || model.due_tick[i] > to_ns >> TIMER_TICK_SHIFT, "timer %u is late",
+                  i);
 }
 
 static void model_check(void)
@@ -243,8 +245,7 @@ static void model_check(void)
 
 Test(timer, behaves_as_the_model_under_random_traffic)
 {
-    model.random = test_now_ns() | 1;
-    cr_log_info("seed %llu", (unsigned long long)model.random);
+    model.random = test_seed("timer");
     for (uint32_t step = 0; step < STEPS; step++) {
         uint32_t i = test_random(&model.random, TIMERS);
         switch (test_random(&model.random, 5)) {

@@ -17,7 +17,8 @@ TestSuite(answer, .init = begin, .fini = rig_close);
 static void parse(const char *text)
 {
     struct tg_json_error err = {0};
-    cr_assert_eq(tg_json_parse(&doc, text, strlen(text), &err), 0, "%s at %u in %s", err.message, err.offset, text);
+    cr_assert_eq(tg_json_parse(&doc, text, strlen(text), &err), 0, "%s at %u in %s", err.message, err.offset,
+                 text);
 }
 
 /* "error.code": members of members, one level. */
@@ -40,7 +41,8 @@ static void expect_text(const char *path, const char *value)
 static void expect_number(const char *path, double value)
 {
     const struct tg_json_node *n = at(path);
-    cr_assert(n && tg_json_is_number(n) && tg_json_number(n) == value, "%s is not %g in %s", path, value, doc.text);
+    cr_assert(n && tg_json_is_number(n) && tg_json_number(n) == value, "%s is not %g in %s", path, value,
+              doc.text);
 }
 
 static void expect_type(const char *path, enum tg_json_type type)
@@ -75,8 +77,8 @@ Test(answer, an_error_has_code_and_message_for_both_kinds_of_client)
     expect_text("error.code", "validation_error");
     expect_text("code", "validation_error");
     expect_text("error.field", "nonce");
-    cr_assert(tg_str_eq(tg_json_raw(&doc, at("error.message")), (struct tg_str){doc.text + at("message")->offset,
-                                                                               at("message")->text.len + 2}));
+    cr_assert(tg_str_eq(tg_json_raw(&doc, at("error.message")),
+                        (struct tg_str){doc.text + at("message")->offset, at("message")->text.len + 2}));
     expect_type("generated_by_ai", TG_JSON_FALSE);
 }
 
@@ -126,7 +128,8 @@ Test(answer, a_failed_backend_is_an_error_and_not_a_result)
 
 Test(answer, an_id_comes_back_as_it_was_spelled)
 {
-    rig_post("{\"task_id\":\"\\u00e4 \\\"q\\\" \\n \xe2\x82\xac\",\"intent\":\"" RIG_INTENT "\",\"payload\":1}");
+    rig_post("{\"task_id\":\"\\u00e4 \\\"q\\\" \\n \xe2\x82\xac\",\"intent\":\"" RIG_INTENT
+             "\",\"payload\":1}");
     rig_complete(TG_OK);
     const char *text = rig_answer();
     cr_assert_not_null(strstr(text, "{\"task_id\":\"\\u00e4 \\\"q\\\" \\n \xe2\x82\xac\","), "%s", text);
@@ -139,7 +142,8 @@ Test(answer, every_status_is_written_as_json_with_its_code)
         rig_post(RIG_BODY(""));
         rig_complete((enum tg_status)s);
         parse(rig_answer());
-        cr_assert(tg_str_eq(tg_json_string(&doc, at("code")), tg_status_info((enum tg_status)s)->code), "%u", s);
+        cr_assert(tg_str_eq(tg_json_string(&doc, at("code")), tg_status_info((enum tg_status)s)->code), "%u",
+                  s);
     }
 }
 
@@ -151,7 +155,7 @@ Test(answer, nothing_of_the_payload_gets_into_an_error)
     cr_assert_null(strstr(rig_answer(), "canary"));
 }
 
-/* ---- health ---------------------------------------------------------------------------------------------- */
+/* ---- health ---------------------------------------------------------------------------------------- */
 
 static void health(void)
 {

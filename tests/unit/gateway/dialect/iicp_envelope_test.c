@@ -45,14 +45,16 @@ static const struct {
     {RIG_BODY(",\"constraints\":7"), TG_INVALID, "constraints"},
     {RIG_BODY(",\"constraints\":[]"), TG_INVALID, "constraints"},
     {RIG_BODY(",\"constraints\":{\"qos\":1}"), TG_INVALID, "constraints.qos"},
-    {RIG_BODY(",\"constraints\":{\"qos_class\":true,\"qos\":\"batch\"}"), TG_INVALID, "constraints.qos_class"},
+    {RIG_BODY(",\"constraints\":{\"qos_class\":true,\"qos\":\"batch\"}"), TG_INVALID,
+     "constraints.qos_class"},
     {RIG_BODY(",\"constraints\":{\"timeout_ms\":\"100\"}"), TG_INVALID, "constraints.timeout_ms"},
     {RIG_BODY(",\"constraints\":{\"timeout_ms\":99}"), TG_INVALID, "constraints.timeout_ms"},
     {RIG_BODY(",\"constraints\":{\"timeout_ms\":99.999}"), TG_INVALID, "constraints.timeout_ms"},
     {RIG_BODY(",\"constraints\":{\"timeout_ms\":300001}"), TG_INVALID, "constraints.timeout_ms"},
     {RIG_BODY(",\"constraints\":{\"timeout_ms\":-5}"), TG_INVALID, "constraints.timeout_ms"},
     {RIG_BODY(",\"constraints\":{\"timeout_ms\":1e300}"), TG_INVALID, "constraints.timeout_ms"},
-    {RIG_BODY(",\"constraints\":{\"timeout_ms\":18446744073709551615}"), TG_INVALID, "constraints.timeout_ms"},
+    {RIG_BODY(",\"constraints\":{\"timeout_ms\":18446744073709551615}"), TG_INVALID,
+     "constraints.timeout_ms"},
     /* nonce */
     {RIG_BODY(",\"nonce\":4711"), TG_INVALID, "nonce"},
     {RIG_BODY(",\"nonce\":{}"), TG_INVALID, "nonce"},
@@ -146,7 +148,7 @@ Test(envelope, a_probe_of_many_members_is_refused)
     rig_expect(body, TG_INVALID, "");
 }
 
-/* ---- what is taken over ---------------------------------------------------------------------------------- */
+/* ---- what is taken over ---------------------------------------------------------------------------- */
 
 static const struct {
     const char *constraints;
@@ -196,5 +198,6 @@ Test(envelope, the_tool_gate_opens_when_allowed)
     rig.settings.allow_tool_execution = true;
     rig_expect("{" ID ",\"intent\":\"urn:iicp:intent:tool:shell:v1\"," PAYLOAD "}", TG_UNKNOWN_INTENT, NULL);
     rig.settings.allow_tool_execution = false;
-    rig_expect("{" ID ",\"intent\":\"urn:iicp:intent:tool_x:shell:v1\"," PAYLOAD "}", TG_UNKNOWN_INTENT, NULL);
+    rig_expect("{" ID ",\"intent\":\"urn:iicp:intent:tool_x:shell:v1\"," PAYLOAD "}", TG_UNKNOWN_INTENT,
+               NULL);
 }

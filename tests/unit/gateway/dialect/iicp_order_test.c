@@ -7,7 +7,8 @@ TestSuite(order, .init = rig_open, .fini = rig_close);
 
 static struct iicp_request request(const char *body)
 {
-    return (struct iicp_request){.content_type = TG_STR_INIT("application/json"), .body = {body, strlen(body)}};
+    return (struct iicp_request){.content_type = TG_STR_INIT("application/json"),
+                                 .body = {body, strlen(body)}};
 }
 
 static enum tg_status post(struct iicp_request req)
@@ -62,12 +63,13 @@ Test(order, within_the_envelope_the_id_comes_before_intent_constraints_and_paylo
     rig_expect("{\"task_id\":\"t\",\"intent\":1,\"constraints\":1}", TG_INVALID, "intent");
     rig_expect("{\"task_id\":\"t\",\"intent\":\"" RIG_INTENT "\",\"constraints\":1,\"nonce\":1}", TG_INVALID,
                "constraints");
-    rig_expect("{\"task_id\":\"t\",\"intent\":\"" RIG_INTENT "\",\"iicp_conf\":{},\"nonce\":1}", TG_CX_NO_KEY, NULL);
+    rig_expect("{\"task_id\":\"t\",\"intent\":\"" RIG_INTENT "\",\"iicp_conf\":{},\"nonce\":1}", TG_CX_NO_KEY,
+               NULL);
     rig_expect("{\"task_id\":\"t\",\"intent\":\"" RIG_INTENT "\",\"nonce\":1}", TG_INVALID, "nonce");
     rig_expect("{\"task_id\":\"t\",\"intent\":\"" RIG_INTENT "\"}", TG_INVALID, "payload");
 }
 
-/* ---- media types ----------------------------------------------------------------------------------------- */
+/* ---- media types ----------------------------------------------------------------------------------- */
 
 Test(order, only_json_is_taken_for_json)
 {
@@ -95,7 +97,7 @@ Test(order, only_json_is_taken_for_json)
     }
 }
 
-/* ---- windows --------------------------------------------------------------------------------------------- */
+/* ---- windows --------------------------------------------------------------------------------------- */
 
 Test(order, a_nonce_is_good_for_once_in_its_time)
 {
@@ -113,8 +115,8 @@ Test(order, an_escaped_spelling_is_the_same_nonce)
 
 Test(order, a_nonce_is_used_up_though_a_later_check_refuses)
 {
-    rig_expect("{\"task_id\":\"t\",\"intent\":\"" RIG_INTENT "\",\"payload\":null,\"nonce\":\"x\"}", TG_INVALID,
-               "payload");
+    rig_expect("{\"task_id\":\"t\",\"intent\":\"" RIG_INTENT "\",\"payload\":null,\"nonce\":\"x\"}",
+               TG_INVALID, "payload");
     rig_expect(RIG_BODY(",\"nonce\":\"x\""), TG_REPLAY, NULL);
 }
 
@@ -175,7 +177,22 @@ Test(order, refusals_by_a_window_are_counted)
     cr_assert_eq(atomic_load_explicit(&rig.metrics.counters[METRIC_REPLAYS], memory_order_relaxed), 1);
 }
 
-/* ---- trace ----------------------------------------------------------------------------------------------- */
+static uint64_t refused(uint32_t slot, enum tg_priority p)
+{
+    return atomic_load_explicit(&rig.metrics.tasks[slot][p].outcomes[OUTCOME_REFUSED], memory_order_relaxed);
+}
+
+Test(order, refusals_count_under_their_intent_or_under_other)
+{
+    rig_expect("{", TG_BAD_JSON, NULL);
+    rig_expect("{\"task_id\":\"t\",\"intent\":\"urn:iicp:intent:a:b:v1\",\"payload\":1}", TG_UNKNOWN_INTENT,
+               NULL);
+    cr_assert_eq(refused(1, TG_BEST_EFFORT), 2);
+    rig_expect(RIG_BODY(",\"constraints\":{\"qos\":\"batch\"},\"nonce\":1"), TG_INVALID, "nonce");
+    cr_assert_eq(refused(0, TG_BATCH), 1);
+}
+
+/* ---- trace ----------------------------------------------------------------------------------------- */
 
 #define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -210,7 +227,8 @@ Test(order, a_valid_traceparent_gives_the_trace_id_and_any_other_a_new_one)
         struct task *t = rig_post_request(&req);
         cr_assert_eq(memcmp(t->trace_id, TRACE, 32) == 0, traceparents[i].ok, "%s", traceparents[i].header);
         for (uint32_t c = 0; c < 32; c++)
-            cr_assert(strchr("0123456789abcdef", t->trace_id[c]) && t->trace_id[c], "%s", traceparents[i].header);
+            cr_assert(strchr("0123456789abcdef", t->trace_id[c]) && t->trace_id[c], "%s",
+                      traceparents[i].header);
     }
 }
 

@@ -22,8 +22,11 @@ static void any_encode(void *self, const struct tg_rows *rows, struct tg_json_wr
     tg_json_write_string(w, TG_STR("done"));
 }
 
-static const struct tg_runner any_runner = {.abi = TG_RUNNER_ABI, .size = sizeof(struct tg_runner), .type = "any",
-                                            .decode = any_decode, .encode = any_encode};
+static const struct tg_runner any_runner = {.abi = TG_RUNNER_ABI,
+                                            .size = sizeof(struct tg_runner),
+                                            .type = "any",
+                                            .decode = any_decode,
+                                            .encode = any_encode};
 
 static void on_ready(const struct task_door *door, struct task *t)
 {
@@ -36,7 +39,7 @@ static void on_resume(void *context, struct task *t)
     iicp_task_resume(context, t);
 }
 
-/* ---- life cycle ------------------------------------------------------------------------------------------ */
+/* ---- life cycle ------------------------------------------------------------------------------------ */
 
 static struct tg_doorbell *new_doorbell(void)
 {
@@ -47,7 +50,8 @@ static void make_lanes(void)
 {
     struct task_lanes *lanes = tg_arena_alloc(&rig.arena, TG_PRIORITIES * sizeof(*lanes), 64);
     for (uint32_t p = 0; p < TG_PRIORITIES; p++) {
-        struct tg_lane_options o = {.rows = 4, .in_stride = 64, .out_stride = 64, .bit = p, .priority = (uint8_t)p};
+        struct tg_lane_options o = {
+            .rows = 4, .in_stride = 64, .out_stride = 64, .bit = p, .priority = (uint8_t)p};
         rig.lane[p] = lanes[p].by_class[0] = tg_lane_create(&rig.arena, &o);
     }
     rig.ts.lanes = lanes;
@@ -116,7 +120,7 @@ void rig_close(void)
     tg_arena_finish(&rig.arena);
 }
 
-/* ---- requests and answers -------------------------------------------------------------------------------- */
+/* ---- requests and answers -------------------------------------------------------------------------- */
 
 static void close_last(void)
 {

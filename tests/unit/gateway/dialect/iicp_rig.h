@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The IICP dialect over a task layer of its own, with one intent whose runner takes any payload but `null` and whose
- * rows nobody computes unless the test says so.
+ * The IICP dialect over a task layer of its own, with one intent whose runner takes any payload but `null`
+ * and whose rows nobody computes unless the test says so.
  */
 #ifndef IICP_RIG_H
 #define IICP_RIG_H

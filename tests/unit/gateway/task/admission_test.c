@@ -81,7 +81,7 @@ Test(admission, a_worker_that_no_longer_waits_is_left_alone)
     cr_assert_not(woken(0));
 }
 
-/* ---- many threads ---------------------------------------------------------------------------------------- */
+/* ---- many threads ---------------------------------------------------------------------------------- */
 
 static _Atomic uint32_t inside, inside_max;
 static _Atomic bool over;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random life: offers, cancellations, completions in any order and with any status, time passing, limits changing.
- * Whatever happened, the door heard of each task once at most, and in the end nothing is left anywhere.
+ * Random life: offers, cancellations, completions in any order and with any status, time passing, limits
+ * changing. Whatever happened, the door heard of each task once at most, and in the end nothing is left
+ * anywhere.
  */
 #include "task_rig.h"
-#include "tests/support/rows.h"
+#include "tests/support/seed.h"
 
 #define ROUNDS 40
 #define STEPS 1500
@@ -63,7 +64,8 @@ static void check_invariants(void)
     for (uint32_t i = 0; i < open_count; i++) {
         struct task *t = open_tasks[i];
         cr_assert_eq(rig_times_ready(t), t->state == TASK_FINAL, "the door and the state disagree");
-        cr_assert_eq(timer_is_armed(&t->timer), t->state != TASK_FINAL, "running and waiting end by themselves");
+        cr_assert_eq(timer_is_armed(&t->timer), t->state != TASK_FINAL,
+                     "running and waiting end by themselves");
         cr_assert(t->holds_slot == (t->state == TASK_RUNNING), "slots are for running tasks");
         cr_assert(t->state != TASK_WAITING || t->body, "one who waits has a body");
         holding += t->holds_slot;
@@ -111,8 +113,7 @@ static void wind_up(void)
 
 Test(task_property, after_any_sequence_of_events_everything_is_given_back)
 {
-    uint64_t seed = test_now_ns() | 1;
-    cr_log_info("seed %llu", (unsigned long long)seed);
+    uint64_t seed = test_seed("task_property");
     for (uint32_t round = 0; round < ROUNDS; round++) {
         random_state = seed + 2 * round;
         rig_open(&(struct rig_options){.max_concurrent = 1 + dice(6), .wait_ms = dice(3) * 500});
@@ -127,8 +128,7 @@ Test(task_property, after_any_sequence_of_events_everything_is_given_back)
 /* Nobody cancels: then every task gets an outcome, by itself or by the clock. */
 Test(task_property, left_alone_every_task_gets_exactly_one_outcome)
 {
-    random_state = test_now_ns() | 1;
-    cr_log_info("seed %llu", (unsigned long long)random_state);
+    random_state = test_seed("task_property");
     rig_open(&(struct rig_options){.max_concurrent = 3, .wait_ms = 1000});
     for (uint32_t round = 0; round < 300; round++) {
         while (open_count < RIG_TASKS)

@@ -10,7 +10,7 @@
 
 struct rig rig;
 
-/* ---- the runner ------------------------------------------------------------------------------------------ */
+/* ---- the runner ------------------------------------------------------------------------------------ */
 
 static enum tg_status count_decode(void *self, const struct tg_request *req, struct tg_rows *rows,
                                    struct tg_error *err)
@@ -25,7 +25,7 @@ static enum tg_status count_decode(void *self, const struct tg_request *req, str
 static const struct tg_runner count_runner = {
     .abi = TG_RUNNER_ABI, .size = sizeof(struct tg_runner), .type = "count", .decode = count_decode};
 
-/* ---- the door -------------------------------------------------------------------------------------------- */
+/* ---- the door -------------------------------------------------------------------------------------- */
 
 static void on_ready(const struct task_door *door, struct task *t)
 {
@@ -80,12 +80,13 @@ struct task *rig_offer(enum tg_priority p, uint32_t rows, uint32_t timeout_ms)
     t->priority = p;
     t->instance = &rig.instance;
     t->intent_slot = 0;
+    t->counted = true;
     t->deadline_ns = t->arrival_ns + timeout_ms * NS_PER_MS;
     offer_body(t, (struct tg_str){body, (size_t)n});
     return t;
 }
 
-/* ---- life cycle ------------------------------------------------------------------------------------------ */
+/* ---- life cycle ------------------------------------------------------------------------------------ */
 
 static struct tg_doorbell *new_doorbell(void)
 {
@@ -144,7 +145,8 @@ void rig_check_empty(void)
     cr_assert_eq(rig.ts.waiting_count, 0);
     for (uint32_t p = 0; p < TG_PRIORITIES; p++) {
         cr_assert_null(rig.ts.waiting[p].head);
-        cr_assert_eq(tg_lane_used(rig.lanes[p]), 0, "%u rows of lane %u are lost", tg_lane_used(rig.lanes[p]), p);
+        cr_assert_eq(tg_lane_used(rig.lanes[p]), 0, "%u rows of lane %u are lost", tg_lane_used(rig.lanes[p]),
+                     p);
     }
     for (uint32_t c = 0; c < BUFFER_CLASSES; c++)
         cr_assert_eq(rig.buffers.classes[c].used, 0, "buffers of class %u are lost", c);
@@ -155,7 +157,7 @@ void rig_close(void)
     tg_arena_finish(&rig.arena);
 }
 
-/* ---- the worker ------------------------------------------------------------------------------------------ */
+/* ---- the worker ------------------------------------------------------------------------------------ */
 
 static void on_timer(void *context, struct timer *t)
 {
@@ -175,7 +177,7 @@ void rig_turn(uint64_t ns)
     }
 }
 
-/* ---- the executor ---------------------------------------------------------------------------------------- */
+/* ---- the executor ---------------------------------------------------------------------------------- */
 
 uint32_t rig_take(void)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The task layer without network, device or clock. The rig is the door (told of outcomes), the executor (takes rows
- * and completes them in any order) and the hand on the clock. A payload is a number: how many rows the task wants.
+ * The task layer without network, device or clock. The rig is the door (told of outcomes), the executor
+ * (takes rows and completes them in any order) and the hand on the clock. A payload is a number: how many
+ * rows the task wants.
  */
 #ifndef TASK_RIG_H
 #define TASK_RIG_H
@@ -11,7 +12,7 @@
 #include "gateway/task/task.h"
 
 #define RIG_TASKS 24
-#define RIG_ROWS 16  /* of each lane */
+#define RIG_ROWS 16   /* of each lane */
 #define RIG_BUFFERS 4 /* of each class: what waiting bodies may use */
 #define RIG_TIMEOUT_MS 5000
 

@@ -16,7 +16,7 @@ static uint64_t outcomes(enum task_outcome o, enum tg_priority p)
     return atomic_load_explicit(&rig.metrics.tasks[0][p].outcomes[o], memory_order_relaxed);
 }
 
-/* ---- the way through ------------------------------------------------------------------------------------- */
+/* ---- the way through ------------------------------------------------------------------------------- */
 
 Test(task, goes_from_slot_to_answer)
 {
@@ -121,7 +121,18 @@ Test(task, a_reused_slot_remembers_nothing)
     cr_assert_eq(again->owner, 3);
 }
 
-/* ---- time-outs ------------------------------------------------------------------------------------------- */
+Test(task, what_is_no_task_is_not_counted_as_one)
+{
+    struct task *t = task_open(&rig.ts, &rig.door, 0);
+    task_finish(&rig.ts, t, TG_NOT_FOUND);
+    for (uint32_t slot = 0; slot < 2; slot++)
+        for (uint32_t p = 0; p < TG_PRIORITIES; p++)
+            for (uint32_t o = 0; o < OUTCOMES; o++)
+                cr_assert_eq(
+                    atomic_load_explicit(&rig.metrics.tasks[slot][p].outcomes[o], memory_order_relaxed), 0);
+}
+
+/* ---- time-outs ------------------------------------------------------------------------------------- */
 
 Test(task, a_running_task_times_out_and_its_rows_come_home_unseen)
 {
@@ -186,7 +197,7 @@ Test(task, a_row_that_comes_back_expired_is_a_timeout)
     cr_assert_eq(outcomes(OUTCOME_TIMEOUT, TG_BATCH), 1);
 }
 
-/* ---- cancellation ---------------------------------------------------------------------------------------- */
+/* ---- cancellation ---------------------------------------------------------------------------------- */
 
 Test(task, cancelled_while_open)
 {

@@ -125,7 +125,8 @@ Test(task_wait, a_deadline_within_the_wait_ends_in_a_timeout)
 Test(task_wait, cancelled_while_waiting_it_leaves_the_queue)
 {
     struct task *first = occupy();
-    struct task *a = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS), *b = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS),
+    struct task *a = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS),
+                *b = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS),
                 *c = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS);
     task_close(&rig.ts, b);
     task_close(&rig.ts, a);
@@ -150,25 +151,43 @@ Test(task_wait, without_a_buffer_for_its_body_it_is_refused)
 Test(task_wait, a_refused_payload_frees_the_place_for_the_next)
 {
     set_limit(0);
-    struct task *bad = rig_offer(TG_REALTIME, 0, RIG_TIMEOUT_MS), *good = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS);
+    struct task *bad = rig_offer(TG_REALTIME, 0, RIG_TIMEOUT_MS),
+                *good = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS);
     set_limit(1);
     rig_turn(0);
     cr_assert_eq(bad->status, TG_INVALID);
     cr_assert_eq(good->state, TASK_RUNNING);
 }
 
-/* ---- room in a lane -------------------------------------------------------------------------------------- */
+/* The last look before sleeping: a slot that came free after tasks_retry() must be seen without a ring. */
+Test(task_wait, room_that_came_since_the_last_look_is_noticed)
+{
+    cr_assert_not(tasks_have_room(&rig.ts), "nobody waits");
+    set_limit(0);
+    rig_offer(TG_INTERACTIVE, 1, RIG_TIMEOUT_MS);
+    rig_turn(0);
+    cr_assert_not(tasks_have_room(&rig.ts));
+    set_limit(1);
+    cr_assert(tasks_have_room(&rig.ts));
+    rig_turn(0);
+    cr_assert_not(tasks_have_room(&rig.ts), "it was taken");
+}
+
+/* ---- room in a lane -------------------------------------------------------------------------------- */
 
 Test(task_wait, a_full_lane_is_waited_for_without_holding_a_slot)
 {
     set_limit(8);
-    struct task *big = rig_offer(TG_REALTIME, RIG_ROWS, RIG_TIMEOUT_MS), *t = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS);
+    struct task *big = rig_offer(TG_REALTIME, RIG_ROWS, RIG_TIMEOUT_MS),
+                *t = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS);
     cr_assert_eq(t->state, TASK_WAITING);
     cr_assert_eq(admission_active(&rig.admission), 1);
     rig_run_all();
     rig_turn(0);
     cr_assert_eq(t->state, TASK_WAITING, "the rows are still the big one's answer");
+    cr_assert_not(tasks_have_room(&rig.ts), "a free slot is no room for one that wants rows");
     rig_answer(big);
+    cr_assert(tasks_have_room(&rig.ts));
     rig_turn(0);
     cr_assert_eq(t->state, TASK_RUNNING);
 }
@@ -228,7 +247,8 @@ Test(task_wait, room_in_the_lane_is_remembered_until_it_was_offered)
 Test(task_wait, rows_that_free_behind_a_slot_waiter_serve_the_one_after_it)
 {
     set_limit(3);
-    struct task *big = rig_offer(TG_INTERACTIVE, RIG_ROWS, 100000), *other = rig_offer(TG_REALTIME, 1, 100000);
+    struct task *big = rig_offer(TG_INTERACTIVE, RIG_ROWS, 100000),
+                *other = rig_offer(TG_REALTIME, 1, 100000);
     struct task *ahead, *behind = rig_offer(TG_INTERACTIVE, 1, RIG_TIMEOUT_MS);
     cr_assert(behind->state == TASK_WAITING && behind->wants_lane);
     set_limit(0);

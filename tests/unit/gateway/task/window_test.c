@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The replay window: what it remembers, for how long, and that of many who note one name only one is first. */
+/* The replay window: what it remembers, for how long, and that of many who note one name only one is first.
+ */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
@@ -70,7 +71,8 @@ Test(window, being_seen_does_not_prolong_the_time)
     cr_assert_eq(note_number(1, NOW + SECONDS * NS_PER_S), WINDOW_NEW);
 }
 
-/* Workers read the clock once a turn: one may still live in the second before the one of the first sighting. */
+/* Workers read the clock once a turn: one may still live in the second before the one of the first sighting.
+ */
 Test(window, a_clock_that_lags_behind_the_first_sighting_is_no_way_round)
 {
     make(1000);
@@ -137,7 +139,7 @@ Test(window, too_little_memory_is_said_so)
     cr_assert_eq(window_init(&w, &arena, 1u << 20, SECONDS), -ENOMEM);
 }
 
-/* ---- many threads ---------------------------------------------------------------------------------------- */
+/* ---- many threads ---------------------------------------------------------------------------------- */
 
 static pthread_barrier_t start;
 
