@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
@@ -133,14 +132,20 @@ static void note_event(struct worker *w)
     w->idle_ns = 0;
 }
 
+/* Not shut down: one that a service manager passed goes on without us. */
+static void close_listeners(struct worker *w)
+{
+    while (w->listener_count > 0)
+        close(w->listeners[--w->listener_count]);
+}
+
 static bool leaving(struct worker *w)
 {
     uint32_t order = atomic_load_explicit(&w->gateway->order, memory_order_acquire);
     if (order != ORDER_SERVE && !w->draining) {
         w->draining = true;
         w->net->ops->accept_stop(w->net);
-        for (uint32_t i = 0; i < w->listener_count; i++)
-            shutdown(w->listeners[i], SHUT_RDWR); /* refused at once rather than left to wait for our end */
+        close_listeners(w); /* refused at once rather than left to wait for our end */
         http_drain(&w->http);
     }
     if (order == ORDER_STOP)
@@ -161,6 +166,7 @@ static void serve(struct worker *w)
         moved = work(w, &executor_wake_ns);
         metrics_add(&w->metrics, METRIC_TURNS, 1);
     }
+    w->net->ops->turn(w->net, 0); /* with nobody connected the kernel has not yet heard that we accept no more */
 }
 
 /* ---- the thread ------------------------------------------------------------------------------------------ */
@@ -403,8 +409,7 @@ void worker_finish(struct worker *w)
 {
     if (w->net)
         w->net->ops->destroy(w->net);
-    for (uint32_t i = 0; i < w->listener_count; i++)
-        close(w->listeners[i]);
+    close_listeners(w);
     if (w->wake_fd >= 0)
         close(w->wake_fd);
     tg_arena_finish(&w->arena);

@@ -165,7 +165,7 @@ static bool find_instance(struct iicp *ic, struct task *t, struct tg_str urn)
 {
     for (uint32_t i = 0; i < ic->node->instance_count; i++) {
         const struct tg_instance *in = ic->node->instances[i];
-        if (strncmp(in->intent, urn.ptr, urn.len) == 0 && in->intent[urn.len] == '\0') {
+        if (tg_str_eq(urn, (struct tg_str){in->intent, strlen(in->intent)})) { /* a NUL in the URN ends nothing */
             t->instance = in;
             t->intent_slot = (uint16_t)i;
             return true;

@@ -187,26 +187,32 @@ static bool next_member(z_stream *z, enum http_coding coding)
     return coding == HTTP_CODING_GZIP && inflateReset(z) == Z_OK;
 }
 
-static enum http_decoded run(z_stream *z, enum http_coding coding, size_t most, size_t room)
+/* What stopped the inflater for good. @first: within the first member. */
+static enum http_decoded fault_of(int rc, bool first)
+{
+    if (rc == Z_BUF_ERROR)
+        return HTTP_DECODED_TRUNCATED;
+    return first ? HTTP_DECODED_CORRUPT : HTTP_DECODED_TRAILING;
+}
+
+/* Block by block. @room is one byte more than the result may have. */
+static enum http_decoded run(z_stream *z, enum http_coding coding, size_t room)
 {
     uint64_t blocks = 0, in = z->avail_in;
     bool first = true;
     for (;;) {
         int rc = inflate(z, Z_BLOCK);
-        size_t made = room - z->avail_out;
-        if (made > most)
+        if (z->avail_out == 0)
             return HTTP_DECODED_TOO_LARGE;
         if (rc == Z_STREAM_END && z->avail_in == 0)
             return HTTP_DECODED;
         if (rc == Z_STREAM_END && !next_member(z, coding))
             return HTTP_DECODED_TRAILING;
-        first &= rc != Z_STREAM_END;
-        if (rc == Z_BUF_ERROR)
-            return HTTP_DECODED_TRUNCATED;
         if (rc != Z_OK && rc != Z_STREAM_END)
-            return first ? HTTP_DECODED_CORRUPT : HTTP_DECODED_TRAILING;
-        if (++blocks > BLOCKS_FREE + (in + made) / BYTES_PER_BLOCK)
+            return fault_of(rc, first);
+        if (++blocks > BLOCKS_FREE + (in + room - z->avail_out) / BYTES_PER_BLOCK)
             return HTTP_DECODED_TOO_SLOW;
+        first &= rc != Z_STREAM_END;
     }
 }
 
@@ -219,7 +225,7 @@ enum http_decoded http_coder_decode(struct http_coder *c, enum http_coding codin
     c->in.avail_in = (unsigned)body->len;
     c->in.next_out = (unsigned char *)c->room;
     c->in.avail_out = (unsigned)room;
-    enum http_decoded result = run(&c->in, coding, room - 1, room);
+    enum http_decoded result = run(&c->in, coding, room);
     if (result == HTTP_DECODED)
         *body = (struct tg_str){c->room, room - c->in.avail_out};
     return result;

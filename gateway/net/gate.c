@@ -102,33 +102,43 @@ static bool keep(struct gate *g, struct gate_conn *c, const char *data, size_t l
     return true;
 }
 
+/* What has come so far: what was kept, and these bytes. Without a buffer, a header in pieces is as good as none. */
+static enum proxy_result look(struct gate *g, struct gate_conn *c, const char *data, size_t len,
+                              struct proxy_header *h)
+{
+    if (c->header) {
+        keep(g, c, data, len);
+        return proxy_parse(c->header->data, c->header->len, h);
+    }
+    enum proxy_result r = proxy_parse(data, len, h);
+    return r == PROXY_MORE && !keep(g, c, data, len) ? PROXY_MALFORMED : r;
+}
+
+/* The header is whole. What follows it in these bytes is the connection's own; @before of its bytes came earlier. */
+static void let_in(struct gate *g, struct net_conn *nc, const struct proxy_header *h, char *data, size_t len,
+                   size_t before)
+{
+    struct gate_conn *c = conn_of(g, nc);
+    size_t used = h->bytes - before;
+    drop_header(g, c);
+    if (h->has_source && !count(g, &h->source, c))
+        turn_away(g, nc);
+    else if (len > used)
+        g->handlers->received(g->owner, nc, data + used, len - used);
+}
+
 static void on_header(struct gate *g, struct net_conn *nc, char *data, size_t len)
 {
     struct gate_conn *c = conn_of(g, nc);
     struct proxy_header h;
     size_t before = c->header ? c->header->len : 0;
-    enum proxy_result r;
-    if (before == 0) {
-        r = proxy_parse(data, len, &h);
-    } else {
-        keep(g, c, data, len);
-        r = proxy_parse(c->header->data, c->header->len, &h);
-    }
-    if (r == PROXY_MORE && (before > 0 || keep(g, c, data, len)))
-        return;
-    if (r != PROXY_DONE) {
+    enum proxy_result r = look(g, c, data, len, &h);
+    if (r == PROXY_DONE) {
+        let_in(g, nc, &h, data, len, before);
+    } else if (r == PROXY_MALFORMED) {
         metrics_add(g->metrics, METRIC_PROXY_REFUSED, 1);
         turn_away(g, nc);
-        return;
     }
-    drop_header(g, c);
-    if (h.has_source && !count(g, &h.source, c)) {
-        turn_away(g, nc);
-        return;
-    }
-    size_t used = h.bytes - before;
-    if (len > used)
-        g->handlers->received(g->owner, nc, data + used, len - used);
 }
 
 /* ---- afterwards ------------------------------------------------------------------------------------------- */

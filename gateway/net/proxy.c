@@ -127,6 +127,12 @@ static bool extras_add_up(const char *at, size_t len)
     return true;
 }
 
+static bool extras_ok(const char *data, size_t rest, uint8_t family)
+{
+    size_t addresses = (size_t)address_bytes(family);
+    return extras_add_up(data + BINARY_BYTES + addresses, rest - addresses);
+}
+
 /* The fixed part, as far as it is there. */
 static bool fixed_part_ok(const char *data, size_t len)
 {
@@ -147,16 +153,16 @@ static enum proxy_result parse_binary(const char *data, size_t len, struct proxy
     size_t rest = be16(data + 14);
     /* A health check of the balancer's own: whatever else it says does not count. */
     bool local = (uint8_t)data[12] == COMMAND_LOCAL;
-    size_t addresses = local ? 0 : (size_t)address_bytes((uint8_t)data[13]);
-    if (rest < addresses)
+    uint8_t family = (uint8_t)data[13];
+    if (!local && rest < (size_t)address_bytes(family))
         return PROXY_MALFORMED;
     if (len < BINARY_BYTES + rest)
         return PROXY_MORE;
-    if (!local && !extras_add_up(data + BINARY_BYTES + addresses, rest - addresses))
+    if (!local && !extras_ok(data, rest, family))
         return PROXY_MALFORMED;
     *header = (struct proxy_header){.bytes = BINARY_BYTES + rest};
     if (!local)
-        take_source((uint8_t)data[13], data + BINARY_BYTES, header);
+        take_source(family, data + BINARY_BYTES, header);
     return PROXY_DONE;
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the gateway listens: Unix sockets, both address families, sockets of a service manager; and what it tells one."""
+"""Where the gateway listens: Unix sockets, both address families, a service manager's sockets; what it tells one."""
 import os
 import signal
 import socket
@@ -168,8 +168,8 @@ class _Activated(_WithFolder):
     def activate(self, sockets, *flags, count=None, env=None):
         """The gateway's process, with stderr as a pipe."""
         fds = [s.fileno() for s in sockets]
-        command = ["python3", "-c", ACTIVATE, ",".join(map(str, fds)), str(count or len(fds)), gateway.TASKGATE, "serve",
-                   "--server.workers=2", *self.variant_flags(), *flags]
+        command = ["python3", "-c", ACTIVATE, ",".join(map(str, fds)), str(count or len(fds)), gateway.TASKGATE,
+                   "serve", "--server.workers=2", *self.variant_flags(), *flags]
         return subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.PIPE, env=gateway.clean_environment(env))
 

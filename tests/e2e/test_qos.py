@@ -206,6 +206,14 @@ class TimeLimits(harness.Served):
         self.assert_timeout(self.g.task(NOOP, {"sleep_ms": 3000}))
         self.assert_timeout(self.g.task(NOOP, {"sleep_ms": 3000}, constraints={"timeout_ms": None}))
 
+    def test_the_time_begins_when_the_task_comes_not_when_the_gateway_fell_silent(self):
+        with self.g.client() as c:
+            self.assertEqual(c.ask(post_task(ECHO, 1)).status, 200)
+            time.sleep(1)
+            answer = c.ask(noop(50, timeout_ms=900))
+            self.assertEqual(answer.status, 200, answer)
+            self.assertLess(answer.json()["metrics"]["latency_ms"], 900)
+
     def test_the_connection_goes_on_and_later_answers_keep_their_order(self):
         with self.g.client() as c:
             c.send(noop(3000, timeout_ms=100) + post_task(ECHO, 5))
