@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What TLS costs a worker: handshakes (full and resumed) and records of 1 KiB and 16 KiB, on one thread, without a
- * network. The server side is the gateway's own context; a client of the same library sits at the other end of two
- * memory buffers, and its share is measured apart.
+ * What TLS costs a worker: handshakes (full and resumed) and records of 1 KiB and 16 KiB, on one thread,
+ * without a network. The server side is the gateway's own context; a client of the same library sits at the
+ * other end of two memory buffers, and its share is measured apart.
  */
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -32,7 +32,7 @@ static void fail(const char *what)
     exit(1);
 }
 
-/* ---- files --------------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------------- */
 
 static void write_files(EVP_PKEY *k, X509 *x)
 {
@@ -57,7 +57,8 @@ static void make_files(void)
     ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
     X509_gmtime_adj(X509_getm_notBefore(x), -60);
     X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"bench", -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"bench",
+                               -1, -1, 0);
     X509_set_issuer_name(x, X509_get_subject_name(x));
     X509_set_pubkey(x, k);
     if (X509_sign(x, k, EVP_sha256()) <= 0)
@@ -74,7 +75,7 @@ static void remove_files(void)
     rmdir(folder);
 }
 
-/* ---- both ends ------------------------------------------------------------------------------------------------- */
+/* ---- both ends ----------------------------------------------------------------------------------- */
 
 static int on_ticket(SSL *ssl, SSL_SESSION *session)
 {
@@ -133,14 +134,15 @@ static void shake_hands(struct pair *p)
 
 static void disconnect(struct pair *p)
 {
-    SSL_set_shutdown(p->client, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* else its ticket counts as spoilt */
+    SSL_set_shutdown(p->client,
+                     SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* else its ticket counts as spoilt */
     SSL_free(p->client);
     uint64_t t0 = clock_now_ns();
     SSL_free(p->server);
     p->server_ns += clock_now_ns() - t0;
 }
 
-/* ---- what is measured ------------------------------------------------------------------------------------------ */
+/* ---- what is measured ---------------------------------------------------------------------------- */
 
 static void measure_handshakes(struct tls_context *server, int version, bool resume, int count)
 {
@@ -190,8 +192,9 @@ static void measure_records(struct tls_context *server, int version, int bytes, 
         open_ns += t1 - t0;
         seal_ns += t2 - t1;
     }
-    printf("%-8s %5d B record       open %8.0f ns   seal %8.0f ns   %s\n", version == TLS1_3_VERSION ? "TLS 1.3" : "TLS 1.2",
-           bytes, (double)open_ns / count, (double)seal_ns / count, SSL_get_cipher(p.server));
+    printf("%-8s %5d B record       open %8.0f ns   seal %8.0f ns   %s\n",
+           version == TLS1_3_VERSION ? "TLS 1.3" : "TLS 1.2", bytes, (double)open_ns / count,
+           (double)seal_ns / count, SSL_get_cipher(p.server));
     disconnect(&p);
     SSL_SESSION_free(ticket);
     ticket = NULL;

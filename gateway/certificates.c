@@ -54,5 +54,6 @@ void certificates_look(struct gateway *g)
     if (rc < 0)
         log_error("certificate files changed: %s; the old certificate stays in use", error);
     else if (rc > 0)
-        log_info("certificate files changed: new connections get the certificate in %s", g->config.tls_certificate);
+        log_info("certificate files changed: new connections get the certificate in %s",
+                 g->config.tls_certificate);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The TLS filter's two tables: the operations its user calls, and the handlers the loop below it calls. Whatever
- * belongs to a connection of a plain listener is passed on, at the price of one branch.
+ * The TLS filter's two tables: the operations its user calls, and the handlers the loop below it calls.
+ * Whatever belongs to a connection of a plain listener is passed on, at the price of one branch.
  */
 #include <errno.h>
 #include <openssl/ssl.h>
@@ -37,7 +37,7 @@ static struct tls_conn *of_loop(struct net_conn *nc)
     return TG_CONTAINER_OF(nc, struct tls_conn, net);
 }
 
-/* ---- what the loop tells ------------------------------------------------------------------------------------- */
+/* ---- what the loop tells ------------------------------------------------------------------------- */
 
 static bool speaks_tls(const struct tls *f, int listener)
 {
@@ -52,7 +52,9 @@ static struct net_conn *begin(struct tls *f, struct net_conn *outer, int fd)
     struct tls_conn *t = conn_of(f, outer);
     outer->fd = fd;
     outer->tls = true;
-    *t = (struct tls_conn){.net = {.fd = fd, .index = outer->index, .tls = true}, .outer = outer, .filter = f,
+    *t = (struct tls_conn){.net = {.fd = fd, .index = outer->index, .tls = true},
+                           .outer = outer,
+                           .filter = f,
                            .timer.kind = f->options.timer_kind};
     timer_arm(f->options.wheel, &t->timer, clock_now_ns() + tls_context_handshake_ns(f->options.context));
     return &t->net;
@@ -127,7 +129,7 @@ static const struct net_handlers tls_handlers = {
     .conn = conn_at,
 };
 
-/* ---- what the user asks for ---------------------------------------------------------------------------------- */
+/* ---- what the user asks for ---------------------------------------------------------------------- */
 
 static int plain_listen(struct net *net, int fd)
 {
@@ -203,7 +205,8 @@ static void tls_close(struct net *net, struct net_conn *nc)
     f->inner->ops->close(f->inner, below(f, nc)); /* last: it may call on_closed() */
 }
 
-/* Connections that found no buffer try again, around every look at the network: that is when buffers come back. */
+/* Connections that found no buffer try again, around every look at the network: that is when buffers come
+ * back. */
 static void feed_starved(struct tls *f)
 {
     struct tls_conn *t = f->starved, *next;
@@ -229,7 +232,7 @@ void tls_timer_fired(struct net *net, struct timer *timer)
     tls_conn_timeout(filter_of(net), TG_CONTAINER_OF(timer, struct tls_conn, timer));
 }
 
-/* ---- life ----------------------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------------- */
 
 static void tls_destroy(struct net *net)
 {

@@ -2,10 +2,11 @@
 /*
  * TLS 1.3 and 1.2 in front of a network loop.
  *
- * The store (control thread) reads certificate, key and client CA and builds one SSL_CTX per worker; a context
- * (worker) takes over the newest one whenever a connection begins. The filter is itself a `struct net`: it wraps
- * the io_uring or epoll loop, handshakes and decrypts what comes in on its TLS listeners, encrypts what goes out,
- * and hands everything of the other listeners straight through. Who uses the loop never knows.
+ * The store (control thread) reads certificate, key and client CA and builds one SSL_CTX per worker; a
+ * context (worker) takes over the newest one whenever a connection begins. The filter is itself a `struct
+ * net`: it wraps the io_uring or epoll loop, handshakes and decrypts what comes in on its TLS listeners,
+ * encrypts what goes out, and hands everything of the other listeners straight through. Who uses the loop
+ * never knows.
  */
 #ifndef TG_TLS_H
 #define TG_TLS_H
@@ -28,7 +29,7 @@ struct tls_settings {
     uint64_t handshake_ns; /* a client has this long */
 };
 
-/* ---- one worker's context (tls_context.c) ---------------------------------------------------------------- */
+/* ---- one worker's context (tls_context.c) -------------------------------------------------------- */
 
 /* The files as read, before OpenSSL has seen them. */
 struct tls_material {
@@ -42,16 +43,18 @@ struct tls_material {
 struct tls_context;
 
 /**
- * An empty context with an OpenSSL library context of its own, so that workers never wait for each other's locks.
+ * An empty context with an OpenSSL library context of its own, so that workers never wait for each other's
+ * locks.
  * @seed  the beginning of the ticket keys: contexts with the same seed resume each other's sessions
  * @epoch_zero_ns  when that beginning was, in clock_now_ns() time
  */
-int tls_context_create(const uint8_t seed[TLS_SEED_BYTES], uint64_t epoch_zero_ns, struct tls_context **context);
+int tls_context_create(const uint8_t seed[TLS_SEED_BYTES], uint64_t epoch_zero_ns,
+                       struct tls_context **context);
 void tls_context_destroy(struct tls_context *c);
 
 /**
- * Check @material and turn it into an SSL_CTX for this context. Returns 0 or negative errno with one line in @error.
- * Thread: any; the context may be serving meanwhile.
+ * Check @material and turn it into an SSL_CTX for this context. Returns 0 or negative errno with one line in
+ * @error. Thread: any; the context may be serving meanwhile.
  */
 int tls_context_build(struct tls_context *c, const struct tls_material *material, SSL_CTX **built,
                       char error[TLS_ERROR_BYTES]);
@@ -65,7 +68,7 @@ SSL *tls_context_session(struct tls_context *c);
 /** How long a client may take to shake hands. Thread: the worker. */
 uint64_t tls_context_handshake_ns(const struct tls_context *c);
 
-/* ---- the files (tls_store.c), control thread ------------------------------------------------------------- */
+/* ---- the files (tls_store.c), control thread ----------------------------------------------------- */
 
 struct tls_store;
 
@@ -88,14 +91,14 @@ int tls_store_reload(struct tls_store *s, const struct tls_settings *settings, c
  */
 int tls_store_look(struct tls_store *s, char error[TLS_ERROR_BYTES]);
 
-/* ---- the filter (tls.c), worker -------------------------------------------------------------------------- */
+/* ---- the filter (tls.c), worker ------------------------------------------------------------------ */
 
 struct tls_options {
-    const char *wanted;            /* as for net_create() */
-    struct net_options net;        /* the user's handlers, which will see plaintext */
+    const char *wanted;     /* as for net_create() */
+    struct net_options net; /* the user's handlers, which will see plaintext */
     struct tls_context *context;
     struct timer_wheel *wheel;
-    uint32_t timer_kind;           /* of the filter's timers: hand those to tls_timer_fired() */
+    uint32_t timer_kind; /* of the filter's timers: hand those to tls_timer_fired() */
     struct metrics *metrics;
 };
 

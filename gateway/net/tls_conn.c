@@ -3,8 +3,8 @@
  * One TLS session between the loop's bytes and the user's. OpenSSL reads straight from the receive buffer and
  * writes into a bounded buffer of ours; it never sees the socket, and never waits.
  *
- * Callbacks into the user may close the connection. Within a receive callback of the loop it stays readable until
- * the end; everywhere else such a call comes last.
+ * Callbacks into the user may close the connection. Within a receive callback of the loop it stays readable
+ * until the end; everywhere else such a call comes last.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -15,22 +15,23 @@
 #include "tls_conn.h"
 
 #define RECORD_BYTES (16u << 10)
-#define RECORD_OVERHEAD 64         /* header, nonce, type, tag: less than this */
-#define SEND_RECORDS 3             /* fit one 64 KiB buffer */
-#define CONTROL_BYTES 1024         /* room for tickets, key updates and alerts beside data */
-#define HANDSHAKE_OUT_BYTES 8192   /* a server's flight; a longer one goes in several sends */
+#define RECORD_OVERHEAD 64       /* header, nonce, type, tag: less than this */
+#define SEND_RECORDS 3           /* fit one 64 KiB buffer */
+#define CONTROL_BYTES 1024       /* room for tickets, key updates and alerts beside data */
+#define HANDSHAKE_OUT_BYTES 8192 /* a server's flight; a longer one goes in several sends */
 #define HANDSHAKE_IN_MAX (64u << 10)
-#define REFUSAL_NS (2 * NS_PER_S)  /* how long a refused client may take to go */
+#define REFUSAL_NS (2 * NS_PER_S) /* how long a refused client may take to go */
 
-static const char plain_answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 21\r\n"
-                                   "Connection: close\r\n\r\nthis port speaks TLS\n";
+static const char plain_answer[] =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 21\r\n"
+    "Connection: close\r\n\r\nthis port speaks TLS\n";
 
 static const struct net_handlers *user(const struct tls *f)
 {
     return f->options.net.handlers;
 }
 
-/* ---- OpenSSL's side of the wire ------------------------------------------------------------------------------- */
+/* ---- OpenSSL's side of the wire ------------------------------------------------------------------ */
 
 static int bio_read(BIO *bio, char *to, size_t len, size_t *got)
 {
@@ -53,7 +54,8 @@ static int bio_write(BIO *bio, const char *from, size_t len, size_t *put)
     struct tls_conn *t = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     if (!t->fill)
-        t->fill = buffer_get(&t->filter->buffers, t->state == TLS_HANDSHAKE ? HANDSHAKE_OUT_BYTES : CONTROL_BYTES);
+        t->fill =
+            buffer_get(&t->filter->buffers, t->state == TLS_HANDSHAKE ? HANDSHAKE_OUT_BYTES : CONTROL_BYTES);
     size_t room = t->fill ? buffer_capacity(t->fill) - t->fill->len : 0;
     *put = TG_MIN(len, room);
     if (*put == 0) {
@@ -108,8 +110,8 @@ static void drop_fill(struct tls *f, struct tls_conn *t)
 }
 
 /*
- * Last words go past the loop: they are few bytes, nothing of this connection is on its way, and nobody waits for
- * them. A peer whose window is full does not get them.
+ * Last words go past the loop: they are few bytes, nothing of this connection is on its way, and nobody waits
+ * for them. A peer whose window is full does not get them.
  */
 static void send_last(struct tls *f, struct tls_conn *t)
 {
@@ -118,7 +120,7 @@ static void send_last(struct tls *f, struct tls_conn *t)
     drop_fill(f, t);
 }
 
-/* ---- out ---------------------------------------------------------------------------------------------------- */
+/* ---- out ----------------------------------------------------------------------------------------- */
 
 static void starve(struct tls *f, struct tls_conn *t)
 {
@@ -183,7 +185,7 @@ void tls_conn_pump(struct tls *f, struct tls_conn *t)
         report_send(f, t, t->send_error);
 }
 
-/* ---- handshake ------------------------------------------------------------------------------------------------ */
+/* ---- handshake ----------------------------------------------------------------------------------- */
 
 /* The peer may read why; the user learns that the connection is over when it is. */
 static void refuse(struct tls *f, struct tls_conn *t)
@@ -217,7 +219,8 @@ static void shake_hands(struct tls *f, struct tls_conn *t)
             opened(f, t);
             return;
         }
-        bool flight = error == SSL_ERROR_WANT_WRITE && t->in_len == 0; /* nobody talks before the flight is out */
+        bool flight =
+            error == SSL_ERROR_WANT_WRITE && t->in_len == 0; /* nobody talks before the flight is out */
         if (error != SSL_ERROR_WANT_READ && !flight) {
             refuse(f, t);
             return;
@@ -253,7 +256,7 @@ static bool refuse_plaintext(struct tls *f, struct tls_conn *t, const char *data
     return true;
 }
 
-/* ---- in -------------------------------------------------------------------------------------------------------- */
+/* ---- in ------------------------------------------------------------------------------------------ */
 
 static void deliver(struct tls *f, struct tls_conn *t, size_t *len)
 {
@@ -262,8 +265,8 @@ static void deliver(struct tls *f, struct tls_conn *t, size_t *len)
     *len = 0;
 }
 
-/* Decrypt all that came, and hand it over in as few pieces as the scratch memory allows. Returns OpenSSL's reason
- * to stop. */
+/* Decrypt all that came, and hand it over in as few pieces as the scratch memory allows. Returns OpenSSL's
+ * reason to stop. */
 static int read_records(struct tls *f, struct tls_conn *t)
 {
     size_t have = 0, got;
@@ -288,7 +291,8 @@ static void read_open(struct tls *f, struct tls_conn *t)
         t->eof = true; /* close_notify: it may go on reading */
         user(f)->eof(f->options.net.owner, t->outer);
     } else if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_ZERO_RETURN) {
-        t->state = TLS_REFUSED; /* a broken record, or more key updates than answers fit: no good-bye but the alert */
+        t->state = TLS_REFUSED; /* a broken record, or more key updates than answers fit: no good-bye but the
+                                   alert */
         send_last(f, t);
         user(f)->failed(f->options.net.owner, t->outer, -EPROTO);
     }
@@ -343,7 +347,7 @@ void tls_conn_sent(struct tls *f, struct tls_conn *t, int result)
     tls_conn_pump(f, t);
 }
 
-/* ---- the end ---------------------------------------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------------------------------- */
 
 void tls_conn_end(struct tls *f, struct tls_conn *t)
 {

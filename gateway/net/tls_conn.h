@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One TLS connection. The loop works with `net`, the user with `outer`: the two have the same index and different
- * ideas of what is being sent. tls.c owns the tables, tls_conn.c the session.
+ * One TLS connection. The loop works with `net`, the user with `outer`: the two have the same index and
+ * different ideas of what is being sent. tls.c owns the tables, tls_conn.c the session.
  */
 #ifndef TG_TLS_CONN_H
 #define TG_TLS_CONN_H
@@ -11,11 +11,11 @@
 #include "tls.h"
 
 enum tls_state {
-    TLS_HELLO,     /* nothing has come yet, and nothing is allocated */
+    TLS_HELLO, /* nothing has come yet, and nothing is allocated */
     TLS_HANDSHAKE,
     TLS_OPEN,
-    TLS_ENDED,     /* our close_notify is out; what still comes is thrown away */
-    TLS_REFUSED,   /* the handshake failed: the alert may arrive, then the connection goes */
+    TLS_ENDED,   /* our close_notify is out; what still comes is thrown away */
+    TLS_REFUSED, /* the handshake failed: the alert may arrive, then the connection goes */
 };
 
 struct tls_conn {
@@ -24,8 +24,8 @@ struct tls_conn {
     struct timer timer; /* the handshake's, then the refusal's */
     struct tls *filter;
     SSL *ssl;
-    const char *in;     /* ciphertext being read; only during a callback */
-    const char *plain;  /* being sent for the user */
+    const char *in;    /* ciphertext being read; only during a callback */
+    const char *plain; /* being sent for the user */
     size_t in_len, plain_len;
     struct buffer *out;  /* with the kernel while net.sending */
     struct buffer *fill; /* ciphertext to go next; never the one in `out` */

@@ -12,7 +12,8 @@
 #include "gateway/base/clock.h"
 #include "tls_tickets.h"
 
-/* Forward secrecy and authenticated encryption, or no connection. AES-128 first: as strong as needed, and faster. */
+/* Forward secrecy and authenticated encryption, or no connection. AES-128 first: as strong as needed, and
+ * faster. */
 #define SUITES_1_3 "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define SUITES_1_2                                                                                           \
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"               \
@@ -37,7 +38,7 @@ struct tls_context {
     _Atomic uint64_t handshake_ns;
 };
 
-/* ---- tickets ----------------------------------------------------------------------------------------------- */
+/* ---- tickets ------------------------------------------------------------------------------------- */
 
 static int advance_tickets(struct tls_context *c)
 {
@@ -61,19 +62,23 @@ static int use_key(const struct tls_ticket_key *key, EVP_MAC_CTX *mac)
     return ok;
 }
 
-static int seal_ticket(struct tls_context *c, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac)
+static int seal_ticket(struct tls_context *c, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *cipher,
+                       EVP_MAC_CTX *mac)
 {
     const struct tls_ticket_key *key = &c->tickets.now;
     int iv_len = EVP_CIPHER_get_iv_length(c->tickets.cipher);
     if (RAND_bytes_ex(c->library, iv, (size_t)iv_len, 0) != 1)
         return -1;
     memcpy(name, key->name, sizeof(key->name));
-    return EVP_EncryptInit_ex2(cipher, c->tickets.cipher, key->cipher, iv, NULL) == 1 && use_key(key, mac) ? 1 : -1;
+    return EVP_EncryptInit_ex2(cipher, c->tickets.cipher, key->cipher, iv, NULL) == 1 && use_key(key, mac)
+               ? 1
+               : -1;
 }
 
 /*
- * OpenSSL's answers: 0 no such key (a full handshake follows), 1 good, 2 good and to be replaced. Clients of 1.3 use
- * a ticket once, so that nobody can tell their connections apart by it: each use brings the next one.
+ * OpenSSL's answers: 0 no such key (a full handshake follows), 1 good, 2 good and to be replaced. Clients
+ * of 1.3 use a ticket once, so that nobody can tell their connections apart by it: each use brings the next
+ * one.
  */
 static int open_ticket(struct tls_context *c, const uint8_t *name, const uint8_t *iv, EVP_CIPHER_CTX *cipher,
                        EVP_MAC_CTX *mac, bool once)
@@ -96,10 +101,12 @@ static int on_ticket(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *ciphe
                 : open_ticket(c, name, iv, cipher, mac, SSL_version(ssl) == TLS1_3_VERSION);
 }
 
-/* ---- protocol -------------------------------------------------------------------------------------------- */
+/* ---- protocol ------------------------------------------------------------------------------------ */
 
-/* A client that offers only what we do not speak is told so: nothing good comes of one side believing in HTTP/2. */
-static int on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in, unsigned in_len, void *context)
+/* A client that offers only what we do not speak is told so: nothing good comes of one side believing in
+ * HTTP/2. */
+static int on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in, unsigned in_len,
+                   void *context)
 {
     static const uint8_t ours[] = "\x08http/1.1\x08http/1.0";
     uint8_t *chosen = NULL;
@@ -114,9 +121,10 @@ static int on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_
 static bool set_protocol(struct tls_context *c, SSL_CTX *ctx, bool only_1_3)
 {
     SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
-    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                 SSL_OP_PRIORITIZE_CHACHA);
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* the client keeps its session, in a ticket */
     SSL_CTX_set_timeout(ctx, TLS_TICKET_EPOCH_S);
     SSL_CTX_set_max_cert_list(ctx, CLIENT_CHAIN_BYTES);
@@ -129,7 +137,7 @@ static bool set_protocol(struct tls_context *c, SSL_CTX *ctx, bool only_1_3)
            SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) == 1;
 }
 
-/* ---- certificates ------------------------------------------------------------------------------------------ */
+/* ---- certificates -------------------------------------------------------------------------------- */
 
 /* The text of OpenSSL's last complaint. */
 static const char *reason(void)
@@ -194,8 +202,10 @@ static int use_key_file(struct tls_context *c, SSL_CTX *ctx, struct tg_str pem, 
 {
     bool encrypted = false;
     BIO *text = text_bio(pem);
-    EVP_PKEY *key = text ? PEM_read_bio_PrivateKey_ex(text, NULL, refuse_password, &encrypted, c->library, NULL) : NULL;
-    /* Asked for by name: OpenSSL keeps a key of another kind than the certificate's beside it, and finds no fault. */
+    EVP_PKEY *key =
+        text ? PEM_read_bio_PrivateKey_ex(text, NULL, refuse_password, &encrypted, c->library, NULL) : NULL;
+    /* Asked for by name: OpenSSL keeps a key of another kind than the certificate's beside it, and finds no
+     * fault. */
     bool ok = key && X509_check_private_key(SSL_CTX_get0_certificate(ctx), key) == 1 &&
               SSL_CTX_use_PrivateKey(ctx, key) == 1;
     if (encrypted)
@@ -211,7 +221,9 @@ static int use_key_file(struct tls_context *c, SSL_CTX *ctx, struct tg_str pem, 
 
 static int add_client_ca(SSL_CTX *ctx, X509 *ca)
 {
-    return X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), ca) == 1 && SSL_CTX_add_client_CA(ctx, ca) == 1 ? 0 : -EINVAL;
+    return X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), ca) == 1 && SSL_CTX_add_client_CA(ctx, ca) == 1
+               ? 0
+               : -EINVAL;
 }
 
 static int use_client_ca(struct tls_context *c, SSL_CTX *ctx, struct tg_str pem, char error[TLS_ERROR_BYTES])
@@ -228,27 +240,28 @@ static int use_client_ca(struct tls_context *c, SSL_CTX *ctx, struct tg_str pem,
     if (rc == 0 && (count == 0 || !at_end()))
         rc = -EINVAL;
     if (rc < 0)
-        snprintf(error, TLS_ERROR_BYTES, "%s: %s", count ? "a certificate in it is refused" : "no PEM certificate in it",
-                 reason());
+        snprintf(error, TLS_ERROR_BYTES, "%s: %s",
+                 count ? "a certificate in it is refused" : "no PEM certificate in it", reason());
     BIO_free(text);
     return rc;
 }
 
 /*
- * A ticket carries the verdict on the client that first got it. So sessions belong to the rules they were made
- * under: other rules, other context, and the client has to show its certificate again.
+ * A ticket carries the verdict on the client that first got it. So sessions belong to the rules they were
+ * made under: other rules, other context, and the client has to show its certificate again.
  */
 static bool set_session_rules(struct tls_context *c, SSL_CTX *ctx, const struct tls_material *m)
 {
     uint8_t hash[32], mode = (uint8_t)m->client_auth;
     struct tg_str ca = m->client_auth == TLS_CLIENT_NONE ? (struct tg_str){0} : m->client_ca;
     size_t len = 0;
-    bool ok = EVP_Q_mac(c->library, "HMAC", NULL, "SHA256", NULL, &mode, 1, (const uint8_t *)(ca.ptr ? ca.ptr : ""),
-                        ca.len, hash, sizeof(hash), &len) != NULL;
+    bool ok = EVP_Q_mac(c->library, "HMAC", NULL, "SHA256", NULL, &mode, 1,
+                        (const uint8_t *)(ca.ptr ? ca.ptr : ""), ca.len, hash, sizeof(hash), &len) != NULL;
     return ok && SSL_CTX_set_session_id_context(ctx, hash, sizeof(hash)) == 1;
 }
 
-static int set_clients(struct tls_context *c, SSL_CTX *ctx, const struct tls_material *m, char error[TLS_ERROR_BYTES])
+static int set_clients(struct tls_context *c, SSL_CTX *ctx, const struct tls_material *m,
+                       char error[TLS_ERROR_BYTES])
 {
     static const int modes[] = {
         [TLS_CLIENT_NONE] = SSL_VERIFY_NONE,
@@ -263,7 +276,8 @@ static int set_clients(struct tls_context *c, SSL_CTX *ctx, const struct tls_mat
     return rc;
 }
 
-static int set_identity(struct tls_context *c, SSL_CTX *ctx, const struct tls_material *m, char error[TLS_ERROR_BYTES])
+static int set_identity(struct tls_context *c, SSL_CTX *ctx, const struct tls_material *m,
+                        char error[TLS_ERROR_BYTES])
 {
     char why[TLS_ERROR_BYTES];
     const char *key = "tls.certificate";
@@ -277,7 +291,8 @@ static int set_identity(struct tls_context *c, SSL_CTX *ctx, const struct tls_ma
     return rc;
 }
 
-int tls_context_build(struct tls_context *c, const struct tls_material *m, SSL_CTX **built, char error[TLS_ERROR_BYTES])
+int tls_context_build(struct tls_context *c, const struct tls_material *m, SSL_CTX **built,
+                      char error[TLS_ERROR_BYTES])
 {
     ERR_clear_error();
     SSL_CTX *ctx = SSL_CTX_new_ex(c->library, NULL, TLS_server_method());
@@ -296,7 +311,7 @@ int tls_context_build(struct tls_context *c, const struct tls_material *m, SSL_C
     return rc;
 }
 
-/* ---- handing over ------------------------------------------------------------------------------------------ */
+/* ---- handing over -------------------------------------------------------------------------------- */
 
 void tls_context_offer(struct tls_context *c, SSL_CTX *built, uint64_t handshake_ns)
 {
@@ -326,7 +341,8 @@ uint64_t tls_context_handshake_ns(const struct tls_context *c)
     return atomic_load_explicit(&c->handshake_ns, memory_order_relaxed);
 }
 
-int tls_context_create(const uint8_t seed[TLS_SEED_BYTES], uint64_t epoch_zero_ns, struct tls_context **context)
+int tls_context_create(const uint8_t seed[TLS_SEED_BYTES], uint64_t epoch_zero_ns,
+                       struct tls_context **context)
 {
     struct tls_context *c = calloc(1, sizeof(*c));
     if (!c)

@@ -41,7 +41,7 @@ struct tls_store {
     struct tls_context *contexts[];
 };
 
-/* ---- reading ------------------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------------- */
 
 static int open_file(const char *key, const char *path, bool secret, size_t *len, char error[TLS_ERROR_BYTES])
 {
@@ -88,7 +88,8 @@ static int read_all(int fd, char *to, size_t *len)
     return 0;
 }
 
-static int read_file(const char *key, const char *path, bool secret, struct tg_str *out, char error[TLS_ERROR_BYTES])
+static int read_file(const char *key, const char *path, bool secret, struct tg_str *out,
+                     char error[TLS_ERROR_BYTES])
 {
     size_t len = 0;
     int fd = open_file(key, path, secret, &len, error);
@@ -142,7 +143,7 @@ static bool same(const struct stamps *a, const struct stamps *b)
     return true;
 }
 
-/* ---- loading ------------------------------------------------------------------------------------------------ */
+/* ---- loading ------------------------------------------------------------------------------------- */
 
 /* All contexts or none: a worker with another certificate than its neighbour would be hard to explain. */
 static int build_all(struct tls_store *s, const struct tls_material *m, char error[TLS_ERROR_BYTES])
@@ -170,7 +171,8 @@ static int load(struct tls_store *s, char error[TLS_ERROR_BYTES])
     for (uint32_t i = 0; rc == 0 && i < FILES; i++)
         if (s->paths[i])
             rc = read_file(file_keys[i], s->paths[i], i == FILE_KEY, &files[i], error);
-    struct tls_material m = {files[FILE_CERTIFICATE], files[FILE_KEY], files[FILE_CLIENT_CA], s->client_auth, s->only_1_3};
+    struct tls_material m = {files[FILE_CERTIFICATE], files[FILE_KEY], files[FILE_CLIENT_CA], s->client_auth,
+                             s->only_1_3};
     if (rc == 0)
         rc = build_all(s, &m, error);
     forget(files);
@@ -186,7 +188,8 @@ static void free_paths(char *paths[FILES])
 static int take_paths(struct tls_store *s, const struct tls_settings *settings, char error[TLS_ERROR_BYTES])
 {
     bool with_ca = settings->client_auth != TLS_CLIENT_NONE;
-    const char *const given[FILES] = {settings->certificate, settings->key, with_ca ? settings->client_ca : NULL};
+    const char *const given[FILES] = {settings->certificate, settings->key,
+                                      with_ca ? settings->client_ca : NULL};
     char *paths[FILES] = {0};
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < FILES; i++) {
@@ -249,7 +252,7 @@ int tls_store_look(struct tls_store *s, char error[TLS_ERROR_BYTES])
     return rc < 0 ? rc : 1;
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------------- */
 
 static int create_contexts(struct tls_store *s, uint32_t wanted)
 {

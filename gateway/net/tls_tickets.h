@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys of session tickets. Every worker computes them alone, from a seed they all share and the hour: nothing is
- * exchanged, yet each opens what another sealed. A step forward destroys what came before, so a ticket recorded
- * today cannot be opened with the memory of tomorrow.
- * Thread: one owner.
+ * Keys of session tickets. Every worker computes them alone, from a seed they all share and the hour: nothing
+ * is exchanged, yet each opens what another sealed. A step forward destroys what came before, so a ticket
+ * recorded today cannot be opened with the memory of tomorrow. Thread: one owner.
  */
 #ifndef TG_TLS_TICKETS_H
 #define TG_TLS_TICKETS_H

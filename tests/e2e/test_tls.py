@@ -712,6 +712,16 @@ class Settings(Secured):
                 with TlsClient(tls_port(g), self.context(version)) as c:
                     self.assertEqual(c.ask(HEALTH).status, 200)
 
+    def test_a_balancer_may_speak_before_the_handshake(self):
+        flags = ("--server.proxy_protocol=true", "--server.proxy_trusted=127.0.0.0/8")
+        header = b"PROXY TCP4 192.0.2.1 192.0.2.2 1000 443\r\n"
+        with self.own(*self.certificate_flags(), *flags, "--log.level=debug") as g:
+            w = Wire(tls_port(g), self.context())
+            w.sock.sendall(header)
+            w.handshake()
+            self.assertEqual(w.ask(HEALTH).status, 200)
+            w.close()
+
     def test_an_rsa_certificate_serves(self):
         pem, key = self.authority.issue("rsa", RSA)
         with self.own("--server.tls_listen=127.0.0.1:0", "--tls.certificate=" + pem, "--tls.key=" + key) as g:

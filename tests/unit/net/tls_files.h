@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keys and certificates for the tests of this folder, made on the spot in a folder that goes away with them. */
+/* Keys and certificates for the tests of this folder, made on the spot in a folder that goes away with them.
+ */
 #ifndef TLS_FILES_H
 #define TLS_FILES_H
 
@@ -45,7 +46,8 @@ static inline void tls_issue(const char *name, EVP_PKEY *key)
     ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
     X509_gmtime_adj(X509_getm_notBefore(x), -3600);
     X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)name, -1,
+                               -1, 0);
     X509_set_issuer_name(x, X509_get_subject_name(x));
     X509_set_pubkey(x, key);
     cr_assert_gt(X509_sign(x, key, EVP_sha256()), 0);

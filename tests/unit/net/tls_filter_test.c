@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The filter on a real loop, with more connections waiting for their peers than there are buffers: a situation that
- * no small test from outside reaches, because the kernel buffers too much.
+ * The filter on a real loop, with more connections waiting for their peers than there are buffers: a
+ * situation that no small test from outside reaches, because the kernel buffers too much.
  */
 #include "tls_files.h"
 
@@ -16,7 +16,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/net/tls_conn.h"
 
-#define CONNS 300        /* the 64 KiB class has 256 buffers */
+#define CONNS 300 /* the 64 KiB class has 256 buffers */
 #define ANSWER_BYTES 60000
 #define TIMER_KIND 7
 
@@ -42,7 +42,7 @@ static struct tls_store *store;
 static SSL_CTX *client_ctx;
 static char answer[ANSWER_BYTES];
 
-/* ---- the user ------------------------------------------------------------------------------------------------ */
+/* ---- the user ------------------------------------------------------------------------------------ */
 
 static struct net_conn *on_accepted(void *owner, int fd)
 {
@@ -97,9 +97,10 @@ static struct net_conn *conn_at(void *owner, uint32_t index)
     return &user.conns[index];
 }
 
-static const struct net_handlers handlers = {on_accepted, on_received, on_eof, on_failed, on_sent, on_closed, conn_at};
+static const struct net_handlers handlers = {on_accepted, on_received, on_eof, on_failed,
+                                             on_sent,     on_closed,   conn_at};
 
-/* ---- both ends ------------------------------------------------------------------------------------------------ */
+/* ---- both ends ----------------------------------------------------------------------------------- */
 
 static int listen_here(struct sockaddr_in *at)
 {
@@ -125,15 +126,17 @@ static void begin(const char *wanted)
     char certificate[64], key[64], text[TLS_ERROR_BYTES];
     tls_folder_make();
     tls_issue_ec("c");
-    struct tls_settings s = {
-        .certificate = tls_path(certificate, "c.pem"), .key = tls_path(key, "c.key"), .handshake_ns = 600 * NS_PER_S};
+    struct tls_settings s = {.certificate = tls_path(certificate, "c.pem"),
+                             .key = tls_path(key, "c.key"),
+                             .handshake_ns = 600 * NS_PER_S};
     cr_assert_eq(tls_store_open(&s, 1, &store, text), 0, "%s", text);
     tls_folder_remove();
     timer_wheel_init(&wheel, clock_now_ns());
     user.wake_fd = eventfd(0, EFD_CLOEXEC);
     struct tls_options o = {
         .wanted = wanted,
-        .net = {&handlers, NULL, .wake_fd = user.wake_fd, .conns_max = CONNS + 8, .buffers = 64, .buffer_bytes = 16384},
+        .net = {&handlers, NULL, .wake_fd = user.wake_fd, .conns_max = CONNS + 8, .buffers = 64,
+                .buffer_bytes = 16384},
         .context = tls_store_context(store, 0),
         .wheel = &wheel,
         .timer_kind = TIMER_KIND,
@@ -225,7 +228,7 @@ static uint32_t buffers_used(void)
     return used;
 }
 
-/* ---- cases ------------------------------------------------------------------------------------------------------ */
+/* ---- cases --------------------------------------------------------------------------------------- */
 
 static void more_answers_than_buffers(const char *wanted)
 {

@@ -49,7 +49,8 @@ static void assert_serves(uint32_t worker, const char *name)
     char cn[64] = "";
     SSL *ssl = tls_context_session(tls_store_context(store, worker));
     cr_assert_not_null(ssl);
-    X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get_certificate(ssl)), NID_commonName, cn, sizeof(cn));
+    X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get_certificate(ssl)), NID_commonName, cn,
+                              sizeof(cn));
     cr_assert_str_eq(cn, name);
     SSL_free(ssl);
 }
@@ -98,7 +99,8 @@ Test(tls_store, version_1_3_alone_if_asked_for)
 
 Test(tls_store, clients_are_asked_as_configured)
 {
-    static const int modes[] = {SSL_VERIFY_NONE, SSL_VERIFY_PEER, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
+    static const int modes[] = {SSL_VERIFY_NONE, SSL_VERIFY_PEER,
+                                SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
     for (int i = TLS_CLIENT_NONE; i <= TLS_CLIENT_REQUIRED; i++) {
         settings.client_auth = (enum tls_client_auth)i;
         cr_assert_eq(open_with(1), 0, "%s", error);
@@ -182,7 +184,8 @@ Test(tls_store, files_without_pem_in_them_are_refused)
 Test(tls_store, a_broken_certificate_behind_a_good_one_is_refused)
 {
     FILE *f = fopen(certificate, "a");
-    cr_assert(f && fputs("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", f) >= 0 && fclose(f) == 0);
+    cr_assert(f && fputs("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", f) >= 0 &&
+              fclose(f) == 0);
     assert_refused("tls.certificate: a certificate of the chain is broken");
 }
 
@@ -280,7 +283,8 @@ Test(tls_store, a_session_outlives_the_certificate_it_began_with)
         cr_assert_eq(tls_store_reload(store, &settings, error), 0, "%s", error);
     assert_serves(0, "second");
     char cn[64] = "";
-    X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get_certificate(old)), NID_commonName, cn, sizeof(cn));
+    X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get_certificate(old)), NID_commonName, cn,
+                              sizeof(cn));
     cr_assert_str_eq(cn, "first");
     SSL_free(old);
 }
