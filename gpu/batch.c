@@ -129,7 +129,7 @@ static void fill(struct batch_former *f, uint32_t size_class, uint64_t now_ns, s
                  struct batch_outcome *outcome, batch_dropped_fn *dropped, void *context)
 {
     uint32_t max = f->instance->max_batch;
-    enum tg_priority p;
+    enum tg_priority p = TG_REALTIME;
     while (b->count < max && b->span_count < BATCH_SPANS_MAX && most_urgent(f, size_class, &p) != UINT64_MAX) {
         struct batch_queue *q = &f->queues[size_class][p];
         uint32_t share = (max - b->count + q->lanes - 1) / q->lanes;
@@ -210,7 +210,7 @@ static int next_class(const struct batch_former *f, uint64_t now_ns, uint64_t *h
     int best_class = -1;
     uint64_t best = UINT64_MAX, held_until = UINT64_MAX;
     for (uint32_t c = 0; c < f->instance->shape.size_classes; c++) {
-        enum tg_priority p;
+        enum tg_priority p = TG_REALTIME;
         uint64_t arrival = most_urgent(f, c, &p), until = arrival < best ? hold_until(f, c, now_ns) : 0;
         if (until) {
             held_until = TG_MIN(held_until, until);

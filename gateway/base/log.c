@@ -34,7 +34,7 @@ static size_t stamp(char *out, size_t cap)
 
 static size_t line_text(char *line, size_t cap, enum tg_log_level level, const char *message)
 {
-    char when[32];
+    char when[80];
     stamp(when, sizeof(when));
     int n = snprintf(line, cap, "%s %-5s %s\n", when, level_names[level], message);
     return TG_MIN((size_t)n, cap - 1);
@@ -42,7 +42,7 @@ static size_t line_text(char *line, size_t cap, enum tg_log_level level, const c
 
 static size_t line_json(char *line, size_t cap, enum tg_log_level level, const char *message)
 {
-    char when[32];
+    char when[80];
     struct tg_json_writer w;
     tg_json_writer_init(&w, line, cap - 1);
     tg_json_write_begin_object(&w);

@@ -309,7 +309,7 @@ Test(knn_digits, a_thousand_resident_know_766_of_797_by_three)
 /* The vote of up to three labels without the digit's own; ties to the nearest. */
 static int64_t vote_without(const struct answer *a, uint32_t row, uint32_t k)
 {
-    int64_t labels[8];
+    int64_t labels[8] = {-1};
     uint32_t n = 0;
     for (uint32_t i = 0; i < a->count && n < k; i++)
         if (a->index[i] != row)
