@@ -15,10 +15,6 @@ static void usage(FILE *out)
           "usage: taskgate [serve] [flags]            serve until SIGTERM or SIGINT (SIGHUP reloads)\n"
           "       taskgate runner-test FILE.so ...    check a runner plugin (see --help there)\n"
           "       taskgate help | version\n"
-          "\n"
-          "  --config FILE     read this TOML file (else $TASKGATE_CONFIG, else built-in defaults)\n"
-          "  --check-config    say what is wrong with the configuration and exit (0 or 78)\n"
-          "  --print-config    print the effective configuration and exit\n"
           "\n",
           out);
 }

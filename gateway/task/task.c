@@ -56,9 +56,10 @@ static void wait_remove(struct tasks *ts, struct task *t)
         admission_set_waiting(ts->admission, ts->worker, false);
 }
 
+/* Only the quick classes wait for a slot; a full lane is a burst that passes, and every class waits for that. */
 static uint64_t wait_ns(const struct tasks *ts, const struct task *t)
 {
-    if (t->priority > TG_INTERACTIVE)
+    if (t->priority > TG_INTERACTIVE && !t->wants_lane)
         return 0;
     return atomic_load_explicit(&ts->admission->wait_ms, memory_order_relaxed) * NS_PER_MS;
 }
