@@ -105,8 +105,11 @@ bool task_admit(struct tasks *ts, struct task *t, struct tg_str body)
 {
     /* Nobody overtakes those of its own class or above who wait already, except when being resumed. */
     bool queue = false;
-    for (uint32_t p = 0; !t->body && p <= t->priority; p++)
-        queue |= ts->waiting[p].head != NULL;
+    for (uint32_t p = 0; !t->body && p <= t->priority; p++) {
+        const struct task *first = ts->waiting[p].head;
+        queue |= first != NULL;
+        t->wants_lane |= first && first->wants_lane; /* the same burst */
+    }
     if (!queue && admission_claim(ts->admission)) {
         t->holds_slot = true;
         return true;

@@ -141,7 +141,7 @@ bool task_admit(struct tasks *ts, struct task *t, struct tg_str body);
 
 /**
  * Decode @payload into rows of the instance's lane. The task runs from here on, or has been finished with the
- * runner's refusal; on a full lane it waits or is refused like one that found no slot.
+ * runner's refusal; on a full lane it waits, whatever its class: a burst passes.
  */
 void task_start(struct tasks *ts, struct task *t, const struct tg_json_doc *doc, const struct tg_json_node *payload,
                 struct tg_str body);

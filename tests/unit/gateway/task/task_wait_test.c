@@ -192,13 +192,20 @@ Test(task_wait, a_full_lane_is_waited_for_without_holding_a_slot)
     cr_assert_eq(t->state, TASK_RUNNING);
 }
 
-Test(task_wait, a_full_lane_refuses_classes_that_may_not_wait)
+Test(task_wait, a_full_lane_is_waited_for_by_classes_that_do_not_wait_for_a_slot)
 {
     set_limit(8);
-    rig_offer(TG_BATCH, RIG_ROWS, RIG_TIMEOUT_MS);
-    struct task *t = rig_offer(TG_BATCH, 1, RIG_TIMEOUT_MS);
-    cr_assert_eq(t->status, TG_CAPACITY);
+    struct task *big = rig_offer(TG_BATCH, RIG_ROWS, RIG_TIMEOUT_MS),
+                *t = rig_offer(TG_BATCH, 1, RIG_TIMEOUT_MS), *next = rig_offer(TG_BATCH, 1, RIG_TIMEOUT_MS);
+    cr_assert_eq(t->state, TASK_WAITING);
+    cr_assert_eq(next->state, TASK_WAITING, "behind the first of the burst, not refused because of it");
     cr_assert_eq(admission_active(&rig.admission), 1);
+    rig_run_all();
+    rig_turn(0);
+    rig_answer(big);
+    rig_turn(0);
+    cr_assert_eq(t->state, TASK_RUNNING);
+    cr_assert_eq(next->state, TASK_RUNNING);
 }
 
 Test(task_wait, one_that_needs_more_rows_than_came_free_goes_back_to_the_front)
