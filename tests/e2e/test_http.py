@@ -165,8 +165,8 @@ class Limits(harness.Served):
 
 
 @variants()
-class Connections(harness.Served):
-    flags = ("--limits.connections=4", "--limits.requests_per_connection=3")
+class RequestsPerConnection(harness.Served):
+    flags = ("--limits.requests_per_connection=3",)
 
     def test_after_so_many_requests_the_connection_closes_and_says_so(self):
         with self.g.client() as c:
@@ -174,15 +174,26 @@ class Connections(harness.Served):
             self.assertEqual([c.read().closes for _ in range(3)], [False, False, True])
             self.assertTrue(c.closed())
 
+
+@variants()
+class Connections(harness.Served):
+    flags = ("--limits.connections=4",)
+
     def test_more_connections_than_allowed_are_closed_at_once_and_room_comes_back(self):
-        held = [self.g.client() for _ in range(4)]
+        with self.g.client() as first:
+            wait_for(lambda: b"\ntaskgate_connections_open 1\n" in first.ask(get("/metrics")).body, 30,
+                     "the harness's own connections to be gone")
+            self.fill_up(first)
+        wait_for(self.room, 30, "a connection to become free")
+
+    def fill_up(self, first):
+        held = [first] + [self.g.client() for _ in range(3)]
         for c in held:
             self.assert_alive(c)
         with self.g.client() as extra:
             self.assertTrue(extra.closed())
-        for c in held:
+        for c in held[1:]:
             c.close()
-        wait_for(self.room, 30, "a connection to become free")
 
     def room(self):
         try:
