@@ -334,6 +334,8 @@ static void log_start(const struct gateway *g)
     log_info("taskgate %s: %u worker%s on %s, executor %s, device %s, %u runner%s", TASKGATE_VERSION, g->worker_count,
              g->worker_count == 1 ? "" : "s", g->workers[0].io, g->inline_executors ? "inline" : "in its own thread",
              g->device, g->instance_count, g->instance_count == 1 ? "" : "s");
+    log_info("memory reserved, touched as it is used: lanes %zu MiB, each worker %zu MiB, tables %zu MiB",
+             g->shared.used >> 20, g->workers[0].arena.used >> 20, g->tables.used >> 20);
 }
 
 static int build(struct gateway *g)
