@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connections per peer: linear probing, and entries moved back on removal so that no tombstones gather. */
+#include "gateway/base/spin.h"
 #include "peers.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 
 #define IPV4_KEY 0xff00000000000000u /* ff00::/8 is multicast: no connection comes from there */
-#define SPINS_BEFORE_YIELD 100
 
 /* Twice the fair share of a shard, and some: the hash scatters evenly, so none fills up before all slots are taken. */
 static uint32_t shard_entries(uint32_t connections)
@@ -50,19 +49,6 @@ uint64_t peers_key(const struct address *a)
 }
 
 /* ---- one shard ------------------------------------------------------------------------------------------- */
-
-/* K1 pairs with K2: what the last holder wrote is seen. */
-static void lock(struct peers_shard *s)
-{
-    for (uint32_t spins = 0; atomic_exchange_explicit(&s->held, 1, memory_order_acquire) != 0; spins++)
-        if (spins > SPINS_BEFORE_YIELD) /* its holder lost the core */
-            sched_yield();
-}
-
-static void unlock(struct peers_shard *s)
-{
-    atomic_store_explicit(&s->held, 0, memory_order_release); /* K2 pairs with K1 */
-}
 
 static uint32_t home(const struct peers *p, uint64_t hash)
 {
@@ -110,7 +96,7 @@ bool peers_enter(struct peers *p, uint64_t peer)
     uint64_t hash = hash_of(p, peer);
     uint32_t limit = peers_limit(p);
     struct peers_shard *s = &p->shards[hash % PEERS_SHARDS];
-    lock(s);
+    spin_lock(&s->held);
     struct peers_entry *e = &s->entries[find(p, s, peer, hash)];
     bool fresh = e->peer == 0;
     /* One entry stays free, so that every search ends. */
@@ -120,7 +106,7 @@ bool peers_enter(struct peers *p, uint64_t peer)
         e->peer = peer;
         e->count++;
     }
-    unlock(s);
+    spin_unlock(&s->held);
     return ok;
 }
 
@@ -128,10 +114,10 @@ void peers_leave(struct peers *p, uint64_t peer)
 {
     uint64_t hash = hash_of(p, peer);
     struct peers_shard *s = &p->shards[hash % PEERS_SHARDS];
-    lock(s);
+    spin_lock(&s->held);
     uint32_t at = find(p, s, peer, hash);
     TG_ASSERT(s->entries[at].peer == peer && s->entries[at].count > 0);
     if (--s->entries[at].count == 0)
         take_out(p, s, at);
-    unlock(s);
+    spin_unlock(&s->held);
 }

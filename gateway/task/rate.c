@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The rate limit table. */
 #include <errno.h>
-#include <sched.h>
 #include <stdalign.h>
 #include "gateway/base/clock.h"
+#include "gateway/base/spin.h"
 #include "rate.h"
 
 #define BUCKET_NAMES 7
@@ -54,9 +54,7 @@ bool rate_hit(struct rate *r, struct tg_str name, uint64_t now_ns)
     uint64_t hash = siphash(&r->key, name.ptr, name.len) | 1;
     uint32_t window = (uint32_t)(now_ns / NS_PER_S / RATE_WINDOW_S) + 1;
     struct rate_bucket *b = &r->buckets[(hash >> 32) % BUCKETS];
-    for (uint32_t spins = 1; atomic_exchange_explicit(&b->locked, 1, memory_order_acquire); spins++) /* R1 - R2 */
-        if (spins % 64 == 0)
-            sched_yield();
+    spin_lock(&b->locked);
     struct rate_entry *e = find(b, hash, window);
     if (e->window < window) { /* another worker may be a turn ahead: its window counts */
         e->window = window;
@@ -64,6 +62,6 @@ bool rate_hit(struct rate *r, struct tg_str name, uint64_t now_ns)
     }
     bool allowed = e->hits < limit;
     e->hits += allowed;
-    atomic_store_explicit(&b->locked, 0, memory_order_release); /* R2 pairs with R1 */
+    spin_unlock(&b->locked);
     return allowed;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The replay and idempotency windows. */
 #include <errno.h>
-#include <sched.h>
 #include <stdalign.h>
 #include "gateway/base/clock.h"
+#include "gateway/base/spin.h"
 #include "window.h"
 
 #define BUCKET_ENTRIES 15
@@ -34,19 +34,6 @@ int window_init(struct window *w, struct tg_arena *arena, uint32_t entries, uint
     return 0;
 }
 
-static void lock(struct window_bucket *b)
-{
-    uint32_t spins = 0;
-    while (atomic_exchange_explicit(&b->locked, 1, memory_order_acquire)) /* W1 pairs with W2 */
-        if (++spins % 64 == 0)
-            sched_yield(); /* the holder may have been preempted */
-}
-
-static void unlock(struct window_bucket *b)
-{
-    atomic_store_explicit(&b->locked, 0, memory_order_release); /* W2 pairs with W1 */
-}
-
 /* Workers read the clock once a turn, so an entry may carry a second that has not come yet for the one who looks. */
 static uint64_t entry_age(uint64_t entry, uint64_t now_s)
 {
@@ -75,7 +62,7 @@ enum window_result window_note(struct window *w, struct tg_str name, uint64_t no
     uint64_t now_s = (now_ns / NS_PER_S) & TIME_MASK;
     struct window_bucket *b = &w->buckets[hash & w->mask];
     enum window_result result = WINDOW_NEW;
-    lock(b);
+    spin_lock(&b->locked);
     uint64_t *e = find(b, fingerprint, now_s);
     bool live = *e != 0 && entry_age(*e, now_s) < w->seconds;
     if (live && (*e & ~TIME_MASK) == fingerprint) {
@@ -84,6 +71,6 @@ enum window_result window_note(struct window *w, struct tg_str name, uint64_t no
         result = live ? WINDOW_NEW_EVICTED : WINDOW_NEW;
         *e = fingerprint | now_s;
     }
-    unlock(b);
+    spin_unlock(&b->locked);
     return result;
 }
