@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a [runner.NAME] table to an instance that executors and workers can use. */
+#include "gateway/base/nearest.h"
 #include "runner.h"
 
 #include <ctype.h>
@@ -90,7 +91,7 @@ static void report_unknown(struct reading *r, const struct tg_setting *s)
         candidates[n++] = r->runner->options[i].key;
     for (uint32_t i = 0; i < COMMON_COUNT; i++)
         candidates[n++] = common[i].key;
-    const char *nearest = tg_option_nearest(s->key, candidates, n);
+    const char *nearest = nearest_word(s->key, candidates, n);
     tg_problem_add(r->problems, s->at, "runner.%s.%s: a %s runner has no such option%s%s%s", r->o->name,
                    s->key, r->runner->type, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
                    nearest ? "\"?" : "");
@@ -120,7 +121,7 @@ static void report_unknown_type(struct reading *r, const struct tg_setting *s)
         len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", n ? ", " : "", b->type);
         len = TG_MIN(len, sizeof(list) - 1);
     }
-    const char *nearest = tg_option_nearest(s->value, types, n);
+    const char *nearest = nearest_word(s->value, types, n);
     tg_problem_add(r->problems, s->at, "runner.%s.type: there is no \"%s\" runner%s%s%s (there are: %s)",
                    r->o->name, s->value, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
                    nearest ? "\"?" : "", list);

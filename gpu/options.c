@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORD_MAX 63 /* longer words are not compared */
 
 void tg_problem_add(struct tg_problems *p, const char *at, const char *format, ...)
 {
@@ -107,52 +106,4 @@ int tg_option_parse(const struct tg_option *o, const char *text, union tg_value 
         value->string = text;
         return 0;
     }
-}
-
-/* ---- the nearest word ------------------------------------------------------------------------ */
-
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-    return TG_MIN(a, TG_MIN(b, c));
-}
-
-/* Edits that turn @a into @b: insert, delete, replace, or swap two neighbours. Three rows of the table
- * suffice. */
-static unsigned edit_distance(const char *a, size_t na, const char *b, size_t nb)
-{
-    unsigned rows[3][WORD_MAX + 1];
-    unsigned *before = rows[0], *last = rows[1], *now = rows[2];
-    for (size_t j = 0; j <= nb; j++)
-        last[j] = (unsigned)j;
-    for (size_t i = 1; i <= na; i++) {
-        now[0] = (unsigned)i;
-        for (size_t j = 1; j <= nb; j++) {
-            now[j] = min3(last[j] + 1, now[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1]));
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                now[j] = TG_MIN(now[j], before[j - 2] + 1);
-        }
-        unsigned *free_row = before;
-        before = last;
-        last = now;
-        now = free_row;
-    }
-    return last[nb];
-}
-
-const char *tg_option_nearest(const char *word, const char *const *candidates, size_t count)
-{
-    size_t len = strlen(word);
-    if (len > WORD_MAX)
-        return NULL;
-    const char *nearest = NULL;
-    unsigned best = (unsigned)(len / 3 + 2); /* one edit is always close; then one more per three letters */
-    for (size_t i = 0; i < count; i++) {
-        size_t n = strlen(candidates[i]);
-        unsigned d = n > WORD_MAX ? best : edit_distance(word, len, candidates[i], n);
-        if (d < best) {
-            best = d;
-            nearest = candidates[i];
-        }
-    }
-    return nearest;
 }

@@ -54,9 +54,6 @@ void tg_problem_add(struct tg_problems *p, const char *at, const char *format, .
 int tg_option_parse(const struct tg_option *option, const char *text, union tg_value *value,
                     struct tg_error *err);
 
-/** The candidate that @word most likely meant; NULL when none is close. */
-const char *tg_option_nearest(const char *word, const char *const *candidates, size_t count);
-
 /* ---- instances ------------------------------------------------------------------------------- */
 
 struct tg_instance_options {

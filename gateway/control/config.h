@@ -181,7 +181,5 @@ void config_report_option(struct config_report *report, const struct config *cfg
 void config_report_print(const struct config_report *report, FILE *out);
 void config_report_finish(struct config_report *report);
 
-/* The candidate that @word most likely meant (Damerau-Levenshtein), NULL when none is close. */
-const char *config_nearest(const char *word, const char *const *candidates, size_t n);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The environment: TASKGATE_SECTION_KEY for every row, and the aliases that some rows have. */
 #include "config_row.h"
+#include "gateway/base/nearest.h"
 
 #include <string.h>
 
@@ -46,7 +47,7 @@ static void check_name(struct config_report *report, const char *entry, const ch
         return;
     memcpy(name, entry, len);
     name[len] = 0;
-    const char *nearest = config_nearest(name + strlen(PREFIX), known, n);
+    const char *nearest = nearest_word(name + strlen(PREFIX), known, n);
     if (nearest && strcmp(nearest, name + strlen(PREFIX)) != 0)
         config_report_add(report, "%s: unknown variable (did you mean " PREFIX "%s?)", name, nearest);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The configuration file: read it whole, then hand each entry to the row or the runner it names. */
 #include "config_row.h"
+#include "gateway/base/nearest.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -94,7 +95,7 @@ static const char *nearest_section(const char *name)
     for (size_t i = 0; i < config_section_count; i++)
         names[i] = config_sections[i].name;
     names[config_section_count] = "runner";
-    return config_nearest(name, names, config_section_count + 1);
+    return nearest_word(name, names, config_section_count + 1);
 }
 
 static bool is_inside(const char *key, const char *table)
@@ -166,7 +167,7 @@ static void visit_row(const struct file *file, const struct config_toml_entry *e
     if (!row && is_section(entry->key)) {
         complain(file, entry, "is a section, not a key");
     } else if (!row) {
-        unknown(file, entry, "key", config_nearest(entry->key, config_keys, CONFIG_ROW_COUNT));
+        unknown(file, entry, "key", nearest_word(entry->key, config_keys, CONFIG_ROW_COUNT));
     } else {
         const char *fault = type_fault(row, entry->type);
         if (fault)

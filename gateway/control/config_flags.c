@@ -2,6 +2,7 @@
 /* The command line: --section.key=value, --runner.NAME.option=value, and the words that ask for something
  * else. */
 #include "config_row.h"
+#include "gateway/base/nearest.h"
 
 #include <string.h>
 
@@ -106,7 +107,7 @@ static void unknown_flag(struct config_report *report, const struct flag *flag, 
     memcpy(candidates, config_keys, sizeof config_keys);
     for (size_t i = 0; i < TG_ARRAY_SIZE(words); i++)
         candidates[CONFIG_ROW_COUNT + i] = words[i].name;
-    const char *nearest = config_nearest(flag->key, candidates, TG_ARRAY_SIZE(candidates));
+    const char *nearest = nearest_word(flag->key, candidates, TG_ARRAY_SIZE(candidates));
     if (!flag->key[0])
         config_report_add(report, "%s is not a flag", config_quote(flag->arg, quoted));
     else if (nearest)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values from text and back, by type. */
 #include "config_row.h"
+#include "gateway/base/nearest.h"
 #include "gateway/base/address.h"
 
 #include <errno.h>
@@ -130,7 +131,7 @@ static int refuse_choice(const struct config_row *row, const char *text, struct 
         size_t used = strlen(all);
         snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", row->choices[i]);
     }
-    const char *nearest = config_nearest(text, row->choices, row->max + 1);
+    const char *nearest = nearest_word(text, row->choices, row->max + 1);
     if (nearest)
         return refuse(why, "%s is not one of %s (did you mean \"%s\"?)", config_quote(text, quoted), all,
                       nearest);

@@ -201,37 +201,3 @@ Test(config_value, variable_names_follow_from_keys)
     for (size_t i = 0; i < CONFIG_ROW_COUNT; i++)
         cr_assert_lt(strlen("TASKGATE_") + strlen(config_rows[i].key), sizeof name);
 }
-
-Test(config_nearest, finds_one_slip_and_refuses_strangers)
-{
-    static const char *const words[] = {"listen", "workers", "backlog", "io"};
-    const size_t n = TG_ARRAY_SIZE(words);
-    cr_assert_str_eq(config_nearest("lisen", words, n), "listen");
-    cr_assert_str_eq(config_nearest("workres", words, n), "workers");
-    cr_assert_str_eq(config_nearest("bakclog", words, n), "backlog");
-    cr_assert_str_eq(config_nearest("oi", words, n), "io");
-    cr_assert_str_eq(config_nearest("listen", words, n), "listen");
-    cr_assert_null(config_nearest("timeout", words, n));
-    cr_assert_null(config_nearest("", words, n));
-    cr_assert_null(config_nearest("x", words, n));
-    cr_assert_null(config_nearest("listen", words, 0));
-}
-
-Test(config_nearest, prefers_the_closest_and_counts_a_swap_once)
-{
-    static const char *const words[] = {"abcdxx", "abdc", "abce"};
-    cr_assert_str_eq(config_nearest("abcd", words, 2), "abdc");
-    cr_assert_str_eq(config_nearest("abcd", words, 3), "abdc", "the first of equals");
-}
-
-Test(config_nearest, leaves_overlong_words_alone)
-{
-    char word[200], longest[65];
-    memset(word, 'a', sizeof word);
-    word[sizeof word - 1] = 0;
-    memset(longest, 'a', sizeof longest);
-    longest[64] = 0;
-    const char *const words[] = {word, longest};
-    cr_assert_null(config_nearest(word, words, 2));
-    cr_assert_eq(config_nearest(longest, words, 2), longest);
-}

@@ -130,16 +130,6 @@ Test(instance, option_types_parse)
     cr_assert_neq(tg_option_parse(&choice, "", &v, &err), 0);
 }
 
-Test(instance, nearest_counts_swaps_as_one_edit)
-{
-    const char *words[] = {"metric", "max_batch", "rows"};
-    cr_assert_str_eq(tg_option_nearest("metirc", words, 3), "metric");
-    cr_assert_str_eq(tg_option_nearest("row", words, 3), "rows");
-    cr_assert_null(tg_option_nearest("unrelated", words, 3));
-    cr_assert_null(tg_option_nearest("a_word_that_is_far_longer_than_any_option_could_reasonably_be_and_more",
-                                     words, 3));
-}
-
 static int shape_error(const struct tg_shape *s, const char *words)
 {
     struct tg_error err = {.message = ""};
