@@ -203,6 +203,7 @@ static int executors_create(struct gateway *g)
     tg_executor_describe(g->executors[0], &info);
     snprintf(g->device, sizeof(g->device), "%s", info.device);
     g->node.device = g->device;
+    g->node.io = g->workers[0].io;
     return 0;
 }
 

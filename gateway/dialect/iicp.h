@@ -18,6 +18,7 @@ struct iicp_node {
     struct tg_instance *const *instances;
     uint32_t instance_count;
     const char *device; /* "cpu", for health */
+    const char *io;     /* "io_uring" or "epoll", once workers serve */
 };
 
 /* Reloadable. */

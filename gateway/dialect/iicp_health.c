@@ -60,6 +60,8 @@ void iicp_write_health(const struct iicp *ic, struct tg_json_writer *w)
     tg_json_write_raw(w, TG_STR("{\"backend_state\":\"ok\",\"reason_class\":\"ok\"}"));
     TG_JSON_KEY(w, "device");
     tg_json_write_string(w, text(ic->node->device));
+    TG_JSON_KEY(w, "io");
+    tg_json_write_string(w, text(ic->node->io));
     TG_JSON_KEY(w, "version");
     tg_json_write_string(w, TG_STR(TASKGATE_VERSION));
     tg_json_write_end_object(w);

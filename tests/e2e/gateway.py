@@ -46,13 +46,13 @@ def clean_environment(extra=None):
 
 
 class Gateway:
-    def __init__(self, *flags, config=RUNNERS, env=None, ready=True):
+    def __init__(self, *flags, config=RUNNERS, env=None, ready=True, command=(TASKGATE,)):
         self.folder = tempfile.TemporaryDirectory(prefix="taskgate-e2e-")
         self.config_path = os.path.join(self.folder.name, "taskgate.toml")
         self.write_config(config)
         self.lines, self.news = [], threading.Condition()
         self.stopped = False
-        command = [TASKGATE, "serve", "--config", self.config_path, "--server.listen=127.0.0.1:0", *flags]
+        command = [*command, "serve", "--config", self.config_path, "--server.listen=127.0.0.1:0", *flags]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, env=clean_environment(env))
         self.reader = threading.Thread(target=self._read_log, daemon=True)

@@ -89,7 +89,7 @@ static void make_iicp(void)
     cr_assert_eq(window_init(&rig.nonces, &rig.arena, 256, 300), 0);
     cr_assert_eq(window_init(&rig.ids, &rig.arena, 256, 300), 0);
     cr_assert_eq(rate_init(&rig.origins, &rig.arena, 3), 0);
-    rig.node = (struct iicp_node){.id = "n1", .region = "here", .device = "cpu"};
+    rig.node = (struct iicp_node){.id = "n1", .region = "here", .device = "cpu", .io = "epoll"};
     rig.node.instances = rig.instances;
     rig.node.instance_count = 1;
     rig.settings = (struct iicp_settings){.timeout_ms = 30000, .timeout_max_ms = 300000};
