@@ -23,7 +23,7 @@ _Static_assert(sizeof(struct window_bucket) == 128, "a bucket is two cache lines
 int window_init(struct window *w, struct tg_arena *arena, uint32_t entries, uint32_t seconds)
 {
     uint32_t buckets = 1;
-    while (buckets < (1u << 31) && (uint64_t)buckets * BUCKET_ENTRIES < (uint64_t)entries * 5 / 4) /* uneven filling */
+    while (buckets < (1u << 31) && (uint64_t)buckets * BUCKET_ENTRIES < (uint64_t)entries * 2) /* buckets fill unevenly */
         buckets *= 2;
     w->buckets = tg_arena_alloc(arena, (size_t)buckets * sizeof(*w->buckets), 128);
     if (!w->buckets)
