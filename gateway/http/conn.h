@@ -56,8 +56,6 @@ void conn_request_timeout(struct http *h, struct conn *c);
 /* conn_write.c */
 void conn_flush(struct http *h, struct conn *c);
 void conn_sent(struct http *h, struct conn *c, int result);
-/** Append text to what goes out next. False if no buffer is left. */
-bool conn_append(struct http *h, struct conn *c, const char *data, size_t len);
 
 static inline bool conn_gone(const struct conn *c)
 {

@@ -36,7 +36,7 @@ static void out_commit(struct conn *c, size_t len)
     c->out_last->len += (uint32_t)len;
 }
 
-bool conn_append(struct http *h, struct conn *c, const char *data, size_t len)
+static bool append(struct http *h, struct conn *c, const char *data, size_t len)
 {
     char *at = out_reserve(h, c, len);
     if (!at)
@@ -160,7 +160,7 @@ static void write_answers(struct http *h, struct conn *c)
     bool owed = c->want_continue && !c->first;
     bool probe = c->want_probe && c->first && c->first->state != TASK_FINAL;
     if (owed || probe)
-        conn_append(h, c, continue_text, sizeof(continue_text) - 1); /* without buffers it can be done without */
+        append(h, c, continue_text, sizeof(continue_text) - 1); /* without buffers it can be done without */
     c->want_continue &= c->first != NULL;
     c->want_probe = false;
 }
