@@ -31,6 +31,19 @@
     X(CONFIG_TLS_CLIENT_OPTIONAL, "optional") X(CONFIG_TLS_CLIENT_REQUIRED, "required")
 #define CONFIG_TLS_VERSION_CHOICES(X) X(CONFIG_TLS_1_2, "1.2") X(CONFIG_TLS_1_3, "1.3")
 
+#define CONFIG_BACKEND_CHOICES(X)                                                                            \
+    X(CONFIG_BACKEND_CUSTOM, "custom")                                                                       \
+    X(CONFIG_BACKEND_OPENAI, "openai_compat") X(CONFIG_BACKEND_OLLAMA, "ollama")                             \
+    X(CONFIG_BACKEND_LMSTUDIO, "lmstudio") X(CONFIG_BACKEND_VLLM, "vllm")                                    \
+    X(CONFIG_BACKEND_LLAMACPP, "llamacpp") X(CONFIG_BACKEND_MESHLLM, "meshllm")                              \
+    X(CONFIG_BACKEND_ANTHROPIC, "anthropic")
+#define CONFIG_AUTH_CHOICES(X)                                                                               \
+    X(CONFIG_AUTH_OPEN, "open") X(CONFIG_AUTH_OPTIONAL, "optional") X(CONFIG_AUTH_REQUIRED, "required")
+#define CONFIG_CX_CHOICES(X) X(CONFIG_CX_AUTO, "auto") X(CONFIG_CX_ON, "on") X(CONFIG_CX_OFF, "off")
+#define CONFIG_PRICING_CHOICES(X)                                                                            \
+    X(CONFIG_PRICING_TOKEN, "per_token")                                                                     \
+    X(CONFIG_PRICING_REQUEST, "per_request") X(CONFIG_PRICING_FLAT, "flat")
+
 #define CONFIG_CHOICE_ID(id, word) id,
 #define CONFIG_CHOICE_WORD(id, word) word,
 
@@ -42,6 +55,10 @@ enum { CONFIG_LOG_LEVEL_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_LOG_FORMAT_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_TLS_CLIENT_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_TLS_VERSION_CHOICES(CONFIG_CHOICE_ID) };
+enum { CONFIG_BACKEND_CHOICES(CONFIG_CHOICE_ID) };
+enum { CONFIG_AUTH_CHOICES(CONFIG_CHOICE_ID) };
+enum { CONFIG_CX_CHOICES(CONFIG_CHOICE_ID) };
+enum { CONFIG_PRICING_CHOICES(CONFIG_CHOICE_ID) };
 
 /* One CONFIG_ROW_<field> per row, in table order: the index of its source. */
 enum config_row_id {

@@ -13,6 +13,10 @@ static const char *const LOG_LEVEL_words[] = {CONFIG_LOG_LEVEL_CHOICES(CONFIG_CH
 static const char *const LOG_FORMAT_words[] = {CONFIG_LOG_FORMAT_CHOICES(CONFIG_CHOICE_WORD)};
 static const char *const TLS_CLIENT_words[] = {CONFIG_TLS_CLIENT_CHOICES(CONFIG_CHOICE_WORD)};
 static const char *const TLS_VERSION_words[] = {CONFIG_TLS_VERSION_CHOICES(CONFIG_CHOICE_WORD)};
+static const char *const BACKEND_words[] = {CONFIG_BACKEND_CHOICES(CONFIG_CHOICE_WORD)};
+static const char *const AUTH_words[] = {CONFIG_AUTH_CHOICES(CONFIG_CHOICE_WORD)};
+static const char *const CX_words[] = {CONFIG_CX_CHOICES(CONFIG_CHOICE_WORD)};
+static const char *const PRICING_words[] = {CONFIG_PRICING_CHOICES(CONFIG_CHOICE_WORD)};
 
 enum { RESTART = false, RELOAD = true };
 
