@@ -13,8 +13,7 @@ struct task *task_open(struct tasks *ts, const struct task_door *door, uint32_t 
     struct task *t = tg_pool_get(&ts->pool, &handle);
     if (!t)
         return NULL;
-    /* All but the text at the end, which is only read as far as it was written. */
-    memset(t, 0, offsetof(struct task, id));
+    memset(t, 0, offsetof(struct task, qos));
     t->handle = handle;
     t->door = door;
     t->owner = owner;
