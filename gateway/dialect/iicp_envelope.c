@@ -10,14 +10,14 @@
 #define TIMEOUT_MS_MIN 100
 #define TIMEOUT_MS_MAX 300000
 
-static bool invalid(struct iicp *ic, struct task *t, const char *field, const char *message)
+static __attribute__((noinline, cold)) bool invalid(struct iicp *ic, struct task *t, const char *field, const char *message)
 {
     tg_error_set(&t->error, field, "%s", message);
     task_refuse(ic->tasks, t, TG_INVALID);
     return false;
 }
 
-static bool malformed(struct iicp *ic, struct task *t, uint32_t offset, const char *message)
+static __attribute__((noinline, cold)) bool malformed(struct iicp *ic, struct task *t, uint32_t offset, const char *message)
 {
     t->has_error_offset = true;
     t->error_offset = offset;
@@ -31,7 +31,7 @@ static bool malformed(struct iicp *ic, struct task *t, uint32_t offset, const ch
 #define NAME_KEY(len, first) ((uint64_t)(len) << 8 | (unsigned char)(first))
 
 /* One comparison at most, of a length the compiler knows; two rows alike would not compile. */
-static enum iicp_field field_named(struct tg_str name)
+static inline enum iicp_field field_named(struct tg_str name)
 {
     switch (NAME_KEY(name.len, name.ptr[0])) { /* an empty name is followed by its quote */
 #define FIELD(ident, first, text)                                                                            \
@@ -44,20 +44,23 @@ static enum iicp_field field_named(struct tg_str name)
     }
 }
 
-/* A name may be spelled with escapes; then it is resolved first. None of ours is longer than the buffer. */
-static enum iicp_field field_of(const struct tg_json_doc *doc, const struct tg_json_node *key)
+/* Resolved first. None of our names is longer than the buffer. */
+static __attribute__((noinline)) enum iicp_field field_escaped(const struct tg_json_doc *doc,
+                                                               const struct tg_json_node *key)
 {
-    char text[32];
-    if (TG_LIKELY(!key->text.aux))
-        return field_named(tg_json_string(doc, key));
-    text[0] = '\0'; /* the name may be empty */
+    char text[32] = ""; /* the name may be empty */
     int64_t len = tg_json_unescape(doc, key, text, sizeof(text));
     return len < 0 ? IICP_FIELD_COUNT : field_named((struct tg_str){text, (size_t)len});
 }
 
+static inline enum iicp_field field_of(const struct tg_json_doc *doc, const struct tg_json_node *key)
+{
+    return TG_LIKELY(!key->text.aux) ? field_named(tg_json_string(doc, key)) : field_escaped(doc, key);
+}
+
 /* Unknown members are ignored, but not twice: two readers of one text must not see different things. */
-static bool seen_before(const struct tg_json_doc *doc, const struct tg_json_node *object,
-                        const struct tg_json_node *key)
+static __attribute__((noinline)) bool seen_before(const struct tg_json_doc *doc, const struct tg_json_node *object,
+                                                  const struct tg_json_node *key)
 {
     char name[256];
     int64_t len = tg_json_unescape(doc, key, name, sizeof(name));
@@ -185,26 +188,32 @@ static bool find_instance(struct iicp *ic, struct task *t, struct tg_str urn)
     return false;
 }
 
-/* As it stands in the text if nothing in it is escaped, else resolved into @room; what is too long becomes empty. */
-static struct tg_str intent_text(const struct iicp *ic, const struct tg_json_node *n, char *room, size_t bytes)
+static enum tg_status judge_intent(struct iicp *ic, struct task *t, struct tg_str urn)
 {
-    if (TG_LIKELY(!n->text.aux && n->text.len <= bytes))
-        return tg_json_string(&ic->doc, n);
-    int64_t len = tg_json_unescape(&ic->doc, n, room, bytes);
-    return (struct tg_str){room, len < 0 ? 0 : (size_t)len};
-}
-
-static bool apply_intent(struct iicp *ic, struct task *t, const struct tg_json_node *n)
-{
-    char room[INTENT_BYTES_MAX];
-    if (!n || n->type != TG_JSON_STRING)
-        return invalid(ic, t, "intent", n ? "must be a string" : "is required");
-    struct tg_str urn = intent_text(ic, n, room, sizeof(room));
     enum tg_status refusal = TG_OK;
     if (!find_instance(ic, t, urn)) /* what is served is as the operator wants it */
         refusal = iicp_urn_valid(urn) ? TG_UNKNOWN_INTENT : TG_BAD_URN;
     if (refusal != TG_BAD_URN && is_tool(urn) && !ic->settings->allow_tool_execution)
         refusal = TG_TOOL_DENIED;
+    return refusal;
+}
+
+/* What has escapes in it, or is too long to name anything. Apart, so that the usual way needs no room for it. */
+static __attribute__((noinline)) enum tg_status judge_odd_intent(struct iicp *ic, struct task *t,
+                                                                 const struct tg_json_node *n)
+{
+    char text[INTENT_BYTES_MAX];
+    int64_t len = tg_json_unescape(&ic->doc, n, text, sizeof(text));
+    return judge_intent(ic, t, (struct tg_str){text, len < 0 ? 0 : (size_t)len});
+}
+
+static bool apply_intent(struct iicp *ic, struct task *t, const struct tg_json_node *n)
+{
+    if (!n || n->type != TG_JSON_STRING)
+        return invalid(ic, t, "intent", n ? "must be a string" : "is required");
+    bool plain = !n->text.aux && n->text.len <= INTENT_BYTES_MAX;
+    enum tg_status refusal =
+        TG_LIKELY(plain) ? judge_intent(ic, t, tg_json_string(&ic->doc, n)) : judge_odd_intent(ic, t, n);
     if (TG_LIKELY(refusal == TG_OK))
         return true;
     task_finish(ic->tasks, t, refusal);

@@ -199,11 +199,9 @@ static bool guess_usual(const struct http *h)
     return h->body_guess < DIRECT_BYTES_MIN / 2 && !varies(h, h->body_guess);
 }
 
-/* False if no buffer is left for it: nothing was written then. */
-static bool write_answer(struct http *h, struct conn *c, struct task *t, bool close)
+/* Any answer, by way of the scratch memory. False if no buffer is left for it: nothing was written then. */
+static __attribute__((noinline)) bool write_any(struct http *h, struct conn *c, struct task *t, bool close)
 {
-    if (is_usual(t, close) && guess_usual(h) && write_usual(h, c, t))
-        return true;
     size_t plain_len = write_body(h, t), gzip_len = compress_body(h, t, plain_len);
     size_t body_len = gzip_len > 0 ? gzip_len : plain_len;
     char *at = out_reserve(h, c, HTTP_HEAD_BYTES_MAX + body_len);
@@ -219,6 +217,11 @@ static bool write_answer(struct http *h, struct conn *c, struct task *t, bool cl
     out_commit(c, head_len + sent_body);
     h->body_guess = plain_len;
     return true;
+}
+
+static bool write_answer(struct http *h, struct conn *c, struct task *t, bool close)
+{
+    return (is_usual(t, close) && guess_usual(h) && write_usual(h, c, t)) || write_any(h, c, t, close);
 }
 
 static void pop(struct http *h, struct conn *c)
