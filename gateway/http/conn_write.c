@@ -133,7 +133,7 @@ static inline uint32_t digits_of(size_t n)
 
 static bool is_usual(const struct task *t, bool close)
 {
-    return t->status == TG_OK && t->reply && t->minor == 1 && !close && !t->head_only && t->trace_id[0];
+    return t->status == TG_OK && t->reply && t->minor == 1 && !close && !t->head_only && t->trace_id[0] && !t->special;
 }
 
 static __attribute__((noinline)) void make_usual(struct http *h, const struct task *t, struct http_usual *u, uint32_t digits)

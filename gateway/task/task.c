@@ -324,6 +324,8 @@ void task_close(struct tasks *ts, struct task *t)
         wait_remove(ts, t);
     if (t->state == TASK_RUNNING)
         metrics_add(ts->metrics, METRIC_TASKS_CANCELLED, 1);
+    if (TG_UNLIKELY(t->special))
+        ts->forget(ts->context, t);
     slot_release(ts, t);
     release_rows(ts, t);
     body_release(ts, t);

@@ -43,6 +43,23 @@ enum task_state {
 /* What one writes into an answer, beside the runner's own part. */
 struct task_reply;
 
+/* What few tasks carry, for the dialect that set it. Meant only where task->special says so. */
+#define TASK_SECRET_BYTES 32
+#define TASK_SESSION_BYTES_MAX 128
+#define TASK_REQUESTER_BYTES_MAX 128
+
+struct task_special {
+    void *dialect;
+    bool sealed;   /* the answer goes out encrypted, by `secret` */
+    bool part;     /* of another node's task: holds one of the places for those */
+    bool reported; /* its end has been told */
+    uint8_t secret[TASK_SECRET_BYTES];
+    uint16_t session_len, requester_len;
+    char session[TASK_SESSION_BYTES_MAX];     /* JSON text */
+    char requester[TASK_REQUESTER_BYTES_MAX]; /* escapes resolved */
+    char parent_span[16];                     /* hex; [0] == 0: none */
+};
+
 /*
  * The first four lines of memory and the beginning of the id are all that an ordinary task touches; what only those
  * need that wait or fail lies behind.
@@ -68,6 +85,7 @@ struct task {
     bool windows_passed;         /* its nonce and id are noted already */
     bool counted;            /* in iicp_tasks_total, whatever becomes of it; health and the like are not */
     bool has_id;
+    bool special;            /* more is in `more` */
     bool has_error;          /* `error` says more than the status */
     bool has_error_offset;
     enum tg_priority priority;
@@ -85,6 +103,7 @@ struct task {
     struct tg_error error;
     uint32_t error_offset;
     struct task *wait_next, *wait_prev;
+    struct task_special more;
 };
 _Static_assert(offsetof(struct task, id) == 4 * 64, "the lines of an ordinary task");
 
@@ -106,7 +125,8 @@ struct tasks {
     struct admission *admission; /* shared */
     struct metrics *metrics;
     task_resume_fn *resume;      /* how a waiting task is offered again */
-    void *context;               /* its first argument */
+    task_resume_fn *forget;      /* a special task is about to be closed; NULL: nobody makes any */
+    void *context;               /* their first argument */
     uint32_t worker;
     uint64_t now_ns;             /* of this turn */
     /* lanes */
