@@ -25,6 +25,10 @@ static bool parse(struct tg_json_doc *doc, struct tg_json_node *nodes, struct tg
 static void answered(void *context, const struct client_response *r)
 {
     struct call *c = context;
+    if (r->error == -ECANCELED) { /* the client is closing, and whoever asked will be closed next */
+        c->id = 0;
+        return;
+    }
     struct call_reply reply = {.error = r->error, .why = r->error ? r->why : "an unexpected answer"};
     if (r->error) {
         deliver(c, &reply);

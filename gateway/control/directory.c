@@ -6,10 +6,6 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 
-static uint64_t now_of(const struct directory *d)
-{
-    return d->link.host->now_ns(d->link.host->context);
-}
 
 static void become(struct directory *d, enum directory_state state)
 {
@@ -196,7 +192,7 @@ void directory_set_capacity(struct directory *d, uint32_t base, const struct iic
     d->capacity.offset_changed = !first && d->state == DIRECTORY_MEMBER; /* other windows: the directory should know */
 }
 
-static void left(void *context, const struct call_reply *r)
+static void goodbye_answered(void *context, const struct call_reply *r)
 {
     struct directory *d = context;
     if (r->status == 200 || r->status == 204 || r->status == 404)
@@ -208,8 +204,9 @@ static void left(void *context, const struct call_reply *r)
     become(d, DIRECTORY_LEFT);
 }
 
-void directory_leave(struct directory *d)
+void directory_leave(void *self)
 {
+    struct directory *d = self;
     char body[IICP_NODE_ID_MAX * 6 + 32];
     struct tg_json_writer w;
     bool member = d->state != DIRECTORY_OFF && d->auth.node_token[0]; /* perhaps from a former life */
@@ -224,13 +221,24 @@ void directory_leave(struct directory *d)
     call_directory(&d->goodbye, &d->link,
                    &(struct call_request){.method = "DELETE", .url = "/v1/register", .token = d->auth.node_token,
                                           .body = {body, w.len}},
-                   left, d);
+                   goodbye_answered, d);
+}
+
+static void finish(void *self)
+{
+    directory_destroy(self);
+}
+
+struct control_part directory_part(struct directory *d)
+{
+    return (struct control_part){"directory", directory_turn, directory_leave, directory_left, finish, d};
 }
 
 /* ---- questions -------------------------------------------------------------------------------------- */
 
-bool directory_gone(const struct directory *d)
+bool directory_left(void *self)
 {
+    const struct directory *d = self;
     return d->state == DIRECTORY_LEFT || d->state == DIRECTORY_OFF;
 }
 

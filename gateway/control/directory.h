@@ -9,6 +9,7 @@
 
 #include "backend.h"
 #include "capacity.h"
+#include "control.h"
 #include "heartbeat.h"
 #include "receipts.h"
 #include "register.h"
@@ -64,15 +65,14 @@ void directory_destroy(struct directory *d);
 /** At start and on reload. @zone is taken over; NULL: UTC. */
 void directory_set_capacity(struct directory *d, uint32_t base, const struct iicp_windows *windows, struct zone *zone);
 
-/** The part: does what is due, returns when to be called again. Call it after client_turn(), too. */
+/** For control_add(); it is destroyed with the loop. Saying goodbye is best effort: a DELETE, whatever its answer. */
+struct control_part directory_part(struct directory *d);
 uint64_t directory_turn(void *self, uint64_t now_ns);
+void directory_leave(void *self);
+bool directory_left(void *self);
 
 /** A worker's message: a task has finished. */
 void directory_task_finished(struct directory *d, const struct iicp_event *e);
-
-/** Draining: say goodbye. Best effort; directory_gone() tells when it is over, with or without success. */
-void directory_leave(struct directory *d);
-bool directory_gone(const struct directory *d);
 
 enum directory_state directory_state(const struct directory *d);
 /** Should be a member, and is not, or has not been heard for three heartbeats. */
