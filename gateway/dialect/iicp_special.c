@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tasks that carry more than most: parts of other nodes' tasks, and what a draining backend means for all. */
+#include <stdio.h>
 #include "gateway/base/clock.h"
 #include "iicp_cip.h"
 #include "iicp_gates.h"
