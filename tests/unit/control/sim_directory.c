@@ -154,11 +154,13 @@ static void serve(struct sim_directory *d, const struct sim_ask *ask, struct sim
     bool json = tg_json_parse(&b->doc, ask->body, strlen(ask->body), &err) == 0;
     if (strstr(ask->url, "/api/tags")) {
         (void)snprintf(reply->body, sizeof(reply->body), "%s", d->models);
+        reply->latency_ms = d->tags_ms ? d->tags_ms : reply->latency_ms;
     } else if (strstr(ask->url, "/v1/directory-key")) {
         reply->status = 503;
     } else if (strstr(ask->url, "/v1/registry/")) {
         d->registry_looks++;
         reply->status = d->listed ? 200 : 404;
+        reply->latency_ms = d->registry_ms ? d->registry_ms : reply->latency_ms;
     } else if (strstr(ask->url, "/v1/register") && strcmp(ask->method, "POST") == 0 && json) {
         take_register(d, ask, reply);
     } else if (known(d, ask, reply) && strcmp(ask->method, "DELETE") == 0) {

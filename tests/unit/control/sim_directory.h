@@ -36,7 +36,7 @@ struct sim_directory {
     const char *fault_body;
     bool keep_key; /* re-registration answers without a key */
     const char *batch_reply; /* instead of the batch id */
-    uint32_t next_heartbeat_ms;
+    uint32_t next_heartbeat_ms, registry_ms, tags_ms; /* the latter: latencies, if not 0 */
     const char *models; /* of the backend: body of /api/tags */
     /* what it saw */
     uint32_t registers, beats, challenges_right, challenges_wrong, deregistered, awards, award_conflicts, bad_signatures,
