@@ -88,25 +88,14 @@ static void exit_process(void *context, int code)
 
 /* ---- the parts ------------------------------------------------------------------------------------------------- */
 
-static uint64_t turn_directory(void *self, uint64_t now_ns)
+/* What the directory's part has seen of the backend, to the workers. */
+static uint64_t watch_backend(void *self, uint64_t now_ns)
 {
     struct gateway *g = self;
-    uint64_t next = directory_turn(g->membership.directory, now_ns);
     uint64_t backend = iicp_backend_pack(directory_backend(g->membership.directory));
+    (void)now_ns;
     atomic_store_explicit(&g->iicp_shared.backend, backend, memory_order_relaxed); /* one word says all */
-    return next;
-}
-
-static void leave_directory(void *self)
-{
-    struct gateway *g = self;
-    directory_leave(g->membership.directory);
-}
-
-static bool left_directory(void *self)
-{
-    const struct gateway *g = self;
-    return directory_gone(g->membership.directory);
+    return UINT64_MAX;
 }
 
 /* Its snapshots of keys are the workers' until they have ended. */
@@ -123,8 +112,9 @@ static void add_directory(struct gateway *g, const struct directory_options *o)
     }
     directory_set_capacity(m->directory, g->config.admission_max_concurrent, &m->windows, m->zone);
     m->zone = NULL; /* the directory's now */
-    struct control_part part = {"directory", turn_directory, leave_directory, left_directory, NULL, g};
+    struct control_part part = directory_part(m->directory), watch = {.name = "backend", .turn = watch_backend, .self = g};
     control_add(g->control, &part);
+    control_add(g->control, &watch);
 }
 
 static void add_spans(struct gateway *g)

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include "gateway/base/log.h"
+#include "gateway/control/cx_key.h"
 #include "gateway/control/outbound.h"
 #include "gateway/control/store.h"
-#include "gateway/dialect/iicp_cx.h"
 #include "gateway.h"
 #include "membership_parts.h"
 
@@ -104,84 +104,24 @@ static bool cx_wanted(const struct config *c)
     return c->cx_mode == CONFIG_CX_ON || (c->cx_mode == CONFIG_CX_AUTO && (c->directory_url[0] || c->cx_key_dir[0]));
 }
 
-static int cx_path(struct gateway *g, char out[static STORE_PATH_MAX])
-{
-    const struct membership *m = &g->membership;
-    char name[IICP_CX_FILE_NAME_BYTES + 1];
-    const char *dir = g->config.cx_key_dir;
-    if (!dir[0] && !m->state_dir[0])
-        return -ENOENT;
-    int rc = iicp_cx_file_name(m->crypto, text(g->node.id), name);
-    int n = dir[0] ? snprintf(out, STORE_PATH_MAX, "%s/%s", dir, name)
-                   : snprintf(out, STORE_PATH_MAX, "%s/cx/%s", m->state_dir, name);
-    return rc < 0 ? rc : n < STORE_PATH_MAX ? 0 : -ENAMETOOLONG;
-}
-
-static int cx_make(struct membership *m, const char *path)
-{
-    char file[IICP_CX_FILE_BYTES_MAX];
-    struct tg_json_writer w;
-    int rc = iicp_cx_key_generate(m->crypto, &m->cx);
-    if (rc < 0)
-        return rc;
-    tg_json_writer_init(&w, file, sizeof(file));
-    iicp_cx_key_write(&m->cx, &w);
-    rc = store_make_parent(path);
-    if (rc == 0)
-        rc = store_write(path, (struct tg_str){file, w.len});
-    crypto_wipe(file, sizeof(file));
-    if (rc == 0)
-        log_info("made a key for confidential tasks, %s: keep its file, directories remember it", m->cx.cx_key_id);
-    return rc;
-}
-
-static int cx_load(struct membership *m, const char *path)
-{
-    char file[IICP_CX_FILE_BYTES_MAX];
-    int64_t len = store_read(path, true, file, sizeof(file));
-    if (len < 0)
-        return (int)len;
-    int rc = iicp_cx_key_read(m->crypto, &m->cx, (struct tg_str){file, (size_t)len});
-    crypto_wipe(file, sizeof(file));
-    return rc;
-}
-
-static const char *cx_reason(int rc)
-{
-    switch (rc) {
-    case -ENOENT:
-        return "there is no node.state_dir and no home";
-    case -EACCES:
-        return "others can read its file, or it is not this user's";
-    case -EINVAL:
-        return "its file is damaged";
-    default:
-        return strerror(-rc);
-    }
-}
-
-/* A key that is there but cannot be read is never replaced: directories refuse a node that changes it. */
+/* Without one where one is needed, clients that insist on it go elsewhere: said, but no reason not to serve. */
 static int cx_open(struct gateway *g)
 {
     struct membership *m = &g->membership;
-    char path[STORE_PATH_MAX];
-    int rc = cx_path(g, path);
-    if (rc == 0) {
-        rc = cx_load(m, path);
-        rc = rc == -ENOENT ? cx_make(m, path) : rc;
+    const char *why = "";
+    struct tg_json_writer w;
+    int rc = cx_key_load(m->crypto, g->config.cx_key_dir, m->state_dir, g->node.id, &m->cx, &why);
+    if (rc < 0) {
+        bool must = g->config.cx_mode == CONFIG_CX_ON;
+        m->cx = (struct iicp_keys){0};
+        log_write(must ? TG_LOG_ERROR : TG_LOG_WARN, "no confidential tasks: %s", why);
+        return must ? rc : 0;
     }
-    if (rc == 0) {
-        struct tg_json_writer w;
-        tg_json_writer_init(&w, m->cx_text, sizeof(m->cx_text) - 1);
-        iicp_cx_public_write(&m->cx, &w);
-        TG_ASSERT(!w.overflow);
-        m->cx_text[w.len] = '\0';
-        return 0;
-    }
-    m->cx = (struct iicp_keys){0};
-    bool must = g->config.cx_mode == CONFIG_CX_ON;
-    log_write(must ? TG_LOG_ERROR : TG_LOG_WARN, "no confidential tasks: the key cannot be used: %s", cx_reason(rc));
-    return must ? rc : 0;
+    tg_json_writer_init(&w, m->cx_text, sizeof(m->cx_text) - 1);
+    iicp_cx_public_write(&m->cx, &w);
+    TG_ASSERT(!w.overflow);
+    m->cx_text[w.len] = '\0';
+    return 0;
 }
 
 /* ---- what is told ------------------------------------------------------------------------------------------------- */

@@ -185,11 +185,22 @@ void directory_task_finished(struct directory *d, const struct iicp_event *e)
         receipts_add(&d->receipts, e);
 }
 
+static bool same_windows(const struct iicp_windows *a, const struct iicp_windows *b)
+{
+    bool same = a->count == b->count;
+    for (uint32_t i = 0; same && i < a->count; i++)
+        same = a->items[i].start == b->items[i].start && a->items[i].end == b->items[i].end &&
+               !(a->items[i].share < b->items[i].share) && !(a->items[i].share > b->items[i].share);
+    return same;
+}
+
 void directory_set_capacity(struct directory *d, uint32_t base, const struct iicp_windows *windows, struct zone *zone)
 {
-    bool first = d->capacity.base == 0 && d->capacity.windows.count == 0;
-    capacity_configure(&d->capacity, base, windows, zone);
-    d->capacity.offset_changed = !first && d->state == DIRECTORY_MEMBER; /* other windows: the directory should know */
+    struct capacity *c = &d->capacity;
+    int32_t offset_s = c->offset_s;
+    bool same = base == c->base && same_windows(windows, &c->windows);
+    capacity_configure(c, base, windows, zone);
+    c->offset_changed = d->state == DIRECTORY_MEMBER && (!same || (windows->count && offset_s != c->offset_s));
 }
 
 static void goodbye_answered(void *context, const struct call_reply *r)

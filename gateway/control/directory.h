@@ -17,7 +17,7 @@
 #define DIRECTORY_EXIT_SUPERVISED 76 /* "start me again": the registry keeps losing this node */
 
 enum directory_state {
-    DIRECTORY_OFF,     /* none is configured, or this node cannot be registered there */
+    DIRECTORY_OFF,     /* none is configured */
     DIRECTORY_JOINING, /* no registration yet, or the last one is void */
     DIRECTORY_MEMBER,  /* heartbeats go */
     DIRECTORY_LEAVING, /* deregistering */
@@ -62,7 +62,7 @@ struct directory *directory_create(const struct control_host *host, struct crypt
                                    const struct directory_options *options, const struct directory_hooks *hooks);
 void directory_destroy(struct directory *d);
 
-/** At start and on reload. @zone is taken over; NULL: UTC. */
+/** At start and on reload. @zone is taken over; NULL: UTC. What changed is told to the directory. */
 void directory_set_capacity(struct directory *d, uint32_t base, const struct iicp_windows *windows, struct zone *zone);
 
 /** For control_add(); it is destroyed with the loop. Saying goodbye is best effort: a DELETE, whatever its answer. */

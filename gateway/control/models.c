@@ -118,4 +118,5 @@ bool models_ask(struct models *m)
 void models_stop(struct models *m)
 {
     call_cancel(&m->call);
+    m->answered = true; /* nobody shall wait for it */
 }

@@ -17,15 +17,16 @@ static const struct tg_json_node *typed(const struct tg_json_doc *doc, const str
     return n && n->type == type ? n : NULL;
 }
 
-/* Copy a string node whole, or leave @out empty. */
+/* Copy a string node whole, or leave @out empty: also if a NUL in it would make it look shorter than it is. */
 static bool copy_text(const struct tg_json_doc *doc, const struct tg_json_node *n, char *out, size_t cap)
 {
     out[0] = '\0';
     if (!n || n->type != TG_JSON_STRING)
         return false;
     int64_t len = tg_json_unescape(doc, n, out, cap - 1);
-    out[len < 0 ? 0 : len] = '\0';
-    return len > 0;
+    bool fine = len > 0 && !memchr(out, '\0', (size_t)len);
+    out[fine ? len : 0] = '\0';
+    return fine;
 }
 
 /* What we send back in a header or as a key: visible ASCII only, so that no reply can forge a line of ours. */
