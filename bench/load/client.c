@@ -186,7 +186,8 @@ static void count_answer(struct client *c, const struct slot *slot, const struct
         s->status[r->head.status]++;
     }
     if (slot->due_ns >= c->run->measure_ns && slot->due_ns < c->end_ns) {
-        histogram_record(stats_is_refusal(r->head.status) ? &s->refusal : &s->latency, c->now_ns - slot->due_ns);
+        histogram_record(stats_is_refusal(r->head.status) ? &s->refusal : &s->latency,
+                         c->now_ns - slot->due_ns);
         if (c->o->rate > 0)
             histogram_record(&s->service, c->now_ns - slot->sent_ns);
     }

@@ -31,13 +31,13 @@ struct conn {
     uint16_t in_flight, oldest; /* of `slots`, a ring of --pipeline places */
     uint16_t held;              /* operations the kernel still has: the io_uring back end's own count */
     bool active, dirty, ready, sending, opened_before;
-    uint8_t filling;                  /* which half of `out` takes new requests; the other may be on its way */
-    uint32_t filled, to_send, sent;   /* bytes: waiting in the filling half; whole and part of `outgoing` */
-    uint64_t began_ns;                /* to connect */
-    uint64_t deadline_ns;             /* connecting: give up then; down: try again then */
-    const char *outgoing;             /* what `to_send` and `sent` count in */
-    struct tls_conn *tls;             /* its TLS session while it is greeting or open, NULL without TLS */
-    char *out;                        /* two halves of --pipeline requests each */
+    uint8_t filling;                /* which half of `out` takes new requests; the other may be on its way */
+    uint32_t filled, to_send, sent; /* bytes: waiting in the filling half; whole and part of `outgoing` */
+    uint64_t began_ns;              /* to connect */
+    uint64_t deadline_ns;           /* connecting: give up then; down: try again then */
+    const char *outgoing;           /* what `to_send` and `sent` count in */
+    struct tls_conn *tls;           /* its TLS session while it is greeting or open, NULL without TLS */
+    char *out;                      /* two halves of --pipeline requests each */
     struct slot *slots;
     struct conn *next_dirty, *next_ready;
     struct response response;

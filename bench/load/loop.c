@@ -26,11 +26,13 @@ static void give_up_late(struct client *c, struct conn *conn)
 {
     uint64_t limit_ns = (uint64_t)(c->o->timeout * 1e9);
 
-    if (conn->state == CONN_OPEN && conn->in_flight && c->now_ns - conn->slots[conn->oldest].sent_ns > limit_ns) {
+    if (conn->state == CONN_OPEN && conn->in_flight &&
+        c->now_ns - conn->slots[conn->oldest].sent_ns > limit_ns) {
         c->stats->timeouts += conn->in_flight;
         c->stats->lost -= conn->in_flight; /* flow_drop() is about to count them there */
         flow_drop(c, conn);
-    } else if ((conn->state == CONN_CONNECTING || conn->state == CONN_GREETING) && conn->deadline_ns <= c->now_ns) {
+    } else if ((conn->state == CONN_CONNECTING || conn->state == CONN_GREETING) &&
+               conn->deadline_ns <= c->now_ns) {
         client_on_open(c, conn, -ETIMEDOUT);
     } else if (conn->state == CONN_DOWN && conn->deadline_ns <= c->now_ns && c->reconnecting) {
         flow_connect(c, conn);

@@ -261,5 +261,9 @@ enum options_result options_parse(int argc, char **argv, struct options *o)
     o->target = argv[optind];
     if (derive(o) || target_resolve(o))
         return OPTIONS_BAD;
-    return o->resume && !o->tls && bad("resume", "", "only TLS has sessions: add --tls") ? OPTIONS_BAD : OPTIONS_RUN;
+    if (o->resume && !o->tls) {
+        bad("resume", "", "only TLS has sessions: add --tls");
+        return OPTIONS_BAD;
+    }
+    return OPTIONS_RUN;
 }

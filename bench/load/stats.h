@@ -27,13 +27,13 @@ struct stats {
 #define COUNTER(name, what) uint64_t name;
     STATS_ERRORS(COUNTER)
 #undef COUNTER
-    uint64_t resumed;         /* TLS handshakes that took up an earlier session */
-    uint64_t cpu_ns;          /* of the generator's own threads, while the window was open */
-    struct histogram latency; /* from the moment a request was due; refusals join it in stats_finish() */
+    uint64_t resumed;          /* TLS handshakes that took up an earlier session */
+    uint64_t cpu_ns;           /* of the generator's own threads, while the window was open */
+    struct histogram latency;  /* from the moment a request was due; refusals join it in stats_finish() */
     struct histogram accepted; /* the same without refusals: by stats_finish() */
-    struct histogram service; /* from the moment it was sent */
-    struct histogram refusal; /* the answers 429 and 503 */
-    struct histogram opening; /* of connections, from the first step to the end of the handshake */
+    struct histogram service;  /* from the moment it was sent */
+    struct histogram refusal;  /* the answers 429 and 503 */
+    struct histogram opening;  /* of connections, from the first step to the end of the handshake */
 };
 
 void stats_reset(struct stats *s);

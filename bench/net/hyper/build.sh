@@ -24,8 +24,8 @@ done
 
 # Outside the tree: cargo writes its lock beside the manifest, and finds configuration by the folder it runs in.
 mkdir -p "$out/peer/src" "$out/peer/.cargo" "$out/home"
-cp "$here/Cargo.toml" "$out/peer/"
-cp "$here/src/main.rs" "$out/peer/src/"
+cp -p "$here/Cargo.toml" "$out/peer/"
+cp -p "$here/src/main.rs" "$out/peer/src/"
 cat >"$out/peer/.cargo/config.toml" <<EOF
 [source.crates-io]
 replace-with = "debian"

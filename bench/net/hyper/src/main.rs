@@ -39,6 +39,13 @@ struct Constraints<'a> {
 #[derive(Serialize)]
 struct Metrics {
     latency_ms: f64,
+    tokens_used: u32,
+    batch_rows: u32,
+}
+
+#[derive(Serialize)]
+struct Usage {
+    total_tokens: u32,
 }
 
 #[derive(Serialize)]
@@ -46,7 +53,11 @@ struct Answer<'a> {
     task_id: &'a str,
     status: &'static str,
     result: &'a RawValue,
+    error: Option<&'a str>,
     metrics: Metrics,
+    model_used: &'static str,
+    usage: Usage,
+    generated_by_ai: bool,
 }
 
 fn json(status: StatusCode, body: Vec<u8>) -> Response<Body> {
@@ -77,9 +88,13 @@ fn answer(bytes: &[u8], begin: Instant) -> Response<Body> {
     }
     let answer = Answer {
         task_id: &task.task_id,
-        status: "completed",
+        status: "success",
         result: task.payload,
-        metrics: Metrics { latency_ms: begin.elapsed().as_secs_f64() * 1000.0 },
+        error: None,
+        metrics: Metrics { latency_ms: begin.elapsed().as_secs_f64() * 1000.0, tokens_used: 0, batch_rows: 1 },
+        model_used: "echo",
+        usage: Usage { total_tokens: 0 },
+        generated_by_ai: true,
     };
     match serde_json::to_vec(&answer) {
         Ok(body) => json(StatusCode::OK, body),
