@@ -8,20 +8,22 @@
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-build=${BUILD:-$root/build-report}
-out=$root/bench/results/$(date +%F)-net-report.md
+build=${BUILD:-build-report}
+out=bench/results/$(date +%F)-net-report.md
 case ${1:--} in
 -*) ;;
-*) out=$1; shift ;;
+/*) out=$1; shift ;;
+*) out=$PWD/$1; shift ;;
 esac
+cd "$root"
 
-[ -f "$build/build.ninja" ] || meson setup "$build" "$root" -Dbuildtype=release -Dtests=disabled
+[ -f "$build/build.ninja" ] || meson setup "$build" -Dbuildtype=release -Dtests=disabled
 ninja -C "$build" gateway/taskgate bench/bench-load bench/ceil-uring bench/ceil-epoll
-"$root/bench/net/hyper/build.sh" || echo "report.sh: without hyper" >&2
+bench/net/hyper/build.sh || echo "report.sh: without hyper" >&2
 
 # The kernel's count of system calls needs this file system, which is not always mounted.
 [ -d /sys/kernel/tracing/events ] || mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null ||
     echo "report.sh: tracefs is not mounted: system calls will not be counted" >&2
 
-cd "$root"
-exec bench/net/compare.py --bin "$build/bench" --taskgate "$build/gateway/taskgate" --everything --seconds 1.5 --out "$out" "$@"
+exec bench/net/compare.py --bin "$build/bench" --taskgate "$build/gateway/taskgate" --everything --seconds 1.5 \
+    --out "$out" "$@"

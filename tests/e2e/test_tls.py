@@ -2,6 +2,7 @@
 """TLS from outside: who gets in, what passes through, and what happens when certificates change."""
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -205,25 +206,41 @@ class Handshake(Secured):
         self.assert_refused(context, "(?i)no.application.protocol")
 
     def test_renegotiation_is_refused(self):
-        self.assertRegex(self.s_client("-tls1_2", text=["R\n", "", ""]), "(?i)no.renegotiation")
+        shown = self.s_client("-tls1_2", ("Verify return code", "R\n"), ("no renegotiation", ""))
+        self.assertRegex(shown, "(?i)no.renegotiation")
         self.assert_serves()
 
     def test_keys_may_be_updated_under_way(self):
-        self.assertIn("HTTP/1.1 200", self.s_client("-tls1_3", text=["K\n", "GET /iicp/health HTTP/1.0\r\n\r\n", ""]))
+        shown = self.s_client("-tls1_3", ("Verify return code", "K\n"),
+                              ("KEYUPDATE", "GET /iicp/health HTTP/1.0\r\n\r\n"), ("HTTP/1.1 200", ""))
+        self.assertIn("HTTP/1.1 200", shown)
 
-    def s_client(self, *flags, text):
-        """What openssl's client shows; its input comes line by line, for it takes commands only as lines."""
+    def s_client(self, version, *steps):
+        """What openssl's client shows. Each step waits for its mark in that, then types a line: commands are taken only
+        as the one line of a read."""
         ours, theirs = socket.socketpair()
-        command = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.port, *flags]
+        command = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.port, version]
         with ours, subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as p:
             theirs.close()
-            for line in text:
-                time.sleep(0.3)
-                if line:
+            shown = ""
+            for mark, line in steps:
+                shown += self.until_shown(p, mark)
+                if p.poll() is None:
                     ours.sendall(line.encode())
             if p.poll() is None:
                 ours.shutdown(socket.SHUT_WR)
-            return p.communicate(timeout=30)[0].decode("utf-8", "replace")
+            return shown + p.communicate(timeout=30)[0].decode("utf-8", "replace")
+
+    @staticmethod
+    def until_shown(p, mark):
+        """What a process writes until @mark is among it, or until its end."""
+        shown = b""
+        while mark.encode() not in shown and select.select([p.stdout], [], [], 30)[0]:
+            data = os.read(p.stdout.fileno(), 65536)
+            if not data:
+                break
+            shown += data
+        return shown.decode("utf-8", "replace")
 
     def test_a_handshake_in_single_bytes_succeeds(self):
         for version in (V12, V13):
