@@ -18,6 +18,8 @@
 
 #define SQ_ENTRIES 4096
 #define CQ_ENTRIES 32768
+/* TASKRUN_FLAG: is_quiet() sees it; R_DISABLED: until uring_limit() */
+#define COMMON_FLAGS (IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED)
 #define LISTENERS_MAX 16
 #define ACCEPT_RETRY_NS (20 * NS_PER_MS) /* after EMFILE and the like */
 
@@ -299,12 +301,20 @@ static uint64_t retry_accept(struct uring *u, uint64_t timeout_ns)
     return timeout_ns;
 }
 
+/* Nothing to hand in, and the kernel has flagged nothing to take: a look that comes back empty costs no call. */
+static bool is_quiet(const struct uring *u)
+{
+    unsigned flags = IO_URING_READ_ONCE(*u->ring.sq.kflags);
+    return io_uring_sq_ready(&u->ring) == 0 && !(flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
+}
+
 static uint32_t uring_turn(struct net *net, uint64_t timeout_ns)
 {
     struct uring *u = (struct uring *)net;
     timeout_ns = retry_accept(u, timeout_ns);
     if (timeout_ns == 0) {
-        io_uring_submit_and_get_events(&u->ring);
+        if (!is_quiet(u))
+            io_uring_submit_and_get_events(&u->ring);
     } else if (timeout_ns == UINT64_MAX) {
         io_uring_submit_and_wait(&u->ring, 1);
     } else {
@@ -323,13 +333,12 @@ static uint32_t uring_turn(struct net *net, uint64_t timeout_ns)
 static int ring_open(struct uring *u)
 {
     static const unsigned attempts[] = {
-        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
-        IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+        IORING_SETUP_COOP_TASKRUN,
     };
     int rc = -EINVAL;
     for (size_t i = 0; rc == -EINVAL && i < TG_ARRAY_SIZE(attempts); i++) {
-        struct io_uring_params p = {.flags = attempts[i] | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED,
-                                    .cq_entries = CQ_ENTRIES};
+        struct io_uring_params p = {.flags = attempts[i] | COMMON_FLAGS, .cq_entries = CQ_ENTRIES};
         rc = io_uring_queue_init_params(SQ_ENTRIES, &u->ring, &p);
     }
     if (rc < 0)
