@@ -19,7 +19,8 @@
 #define SQ_ENTRIES 4096
 #define CQ_ENTRIES 32768
 /* TASKRUN_FLAG: is_quiet() sees it; R_DISABLED: until uring_limit() */
-#define COMMON_FLAGS (IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED)
+#define COMMON_FLAGS                                                                                         \
+    (IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED)
 #define LISTENERS_MAX 16
 #define ACCEPT_RETRY_NS (20 * NS_PER_MS) /* after EMFILE and the like */
 

@@ -98,7 +98,8 @@ static int register_ring(const struct uring_buffers *b, struct io_uring *ring)
     return io_uring_register_buf_ring(ring, &r, 0);
 }
 
-int uring_buffers_open(struct uring_buffers *b, struct io_uring *ring, uint32_t count, uint32_t bytes, bool incremental)
+int uring_buffers_open(struct uring_buffers *b, struct io_uring *ring, uint32_t count, uint32_t bytes,
+                       bool incremental)
 {
     *b = (struct uring_buffers){.count = count, .bytes = bytes, .incremental = incremental};
     b->ring = map(count * sizeof(struct io_uring_buf));

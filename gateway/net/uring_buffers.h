@@ -27,7 +27,8 @@ struct uring_buffers {
  * Provide @count buffers of @bytes each, @count a power of two. @incremental is tried out: it fails with -EOPNOTSUPP where
  * receives do not land as they should. Returns 0 or negative errno, and then nothing is left behind.
  */
-int uring_buffers_open(struct uring_buffers *b, struct io_uring *ring, uint32_t count, uint32_t bytes, bool incremental);
+int uring_buffers_open(struct uring_buffers *b, struct io_uring *ring, uint32_t count, uint32_t bytes,
+                       bool incremental);
 /** After the ring has gone. */
 void uring_buffers_finish(struct uring_buffers *b);
 
