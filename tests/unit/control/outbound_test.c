@@ -110,7 +110,7 @@ Test(outbound, refuses_what_is_no_plain_url)
         "http://a.example?x", "http://a.example:", "http://a.example:0", "http://a.example:080", "http://a.example:65536",
         "http://a.example:99999999999", "http://a.example:8a", "http://a.example:+80", "http://a.example:80:80",
         "http://a b.example/", "http://a.example/ x", "http://a.example/\r\nHost: b", "http://a.example/\t",
-        "http://a.example/\x7f", "http://a.example/\xc3\xa4", "http://b\xc3\xbc" "cher.example/", "http://%61.example/",
+        "http://a.example/\x7f", "http://a.example/\xc3\xa4", "http://\xc3\xbc.example/", "http://%61.example/",
         "http://a.example/%", "http://a.example/%2", "http://a.example/%zz", "http://.example/", "http://a..example/",
         "http://-/\"", "http://a.example/<", "http://a!b.example/", "http://[::1", "http://::1/", "http://[::1]x/",
         "http://[127.0.0.1]/", "http://[]/", "http://[fe80::1%25eth0]/", "http://[::1]@b/", "http://127.1/",
