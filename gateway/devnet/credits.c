@@ -33,8 +33,8 @@ static void read_receipt(struct exchange *x, struct receipt *r)
 static bool signature_holds(struct exchange *x, const struct devnet_node *n, const struct receipt *r)
 {
     char message[512];
-    int len = snprintf(message, sizeof(message), "%s:%lld:::%s:%s%s%s", r->task, (long long)r->tokens, r->nonce, r->hash,
-                       r->querying[0] ? ":" : "", r->querying);
+    int len = snprintf(message, sizeof(message), "%s:%lld:::%s:%s%s%s", r->task, (long long)r->tokens,
+                       r->nonce, r->hash, r->querying[0] ? ":" : "", r->querying);
     return signature_hmac_holds(x->crypto, n->hmac_key, (struct tg_str){message, (size_t)len}, r->signature);
 }
 

@@ -24,7 +24,8 @@ enum { EXIT_STOPPED = 0, EXIT_NO_START = 1, EXIT_WRONG_USE = 2 };
 #define BACKLOG 512
 #define FAULTS_TEXT_MAX (64u << 10)
 
-/* ---- the socket ----------------------------------------------------------------------------------------- */
+/* ---- the socket -----------------------------------------------------------------------------------------
+ */
 
 /* "127.0.0.1:9480" or "[::1]:9480", split in place. */
 static bool split(char *text, char **host, char **port)
@@ -59,7 +60,8 @@ static int open_socket(const struct devnet_options *o, const struct addrinfo *a)
 {
     int one = 1, fd;
     if (!o->allow_remote && !is_loopback(a->ai_addr))
-        return no_listen(o->listen, "not a loopback address (--allow-remote permits it; anybody could then register)");
+        return no_listen(o->listen,
+                         "not a loopback address (--allow-remote permits it; anybody could then register)");
     fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return no_listen(o->listen, strerror(errno));
@@ -94,12 +96,14 @@ static void name_url(struct devnet *d, int fd)
     socklen_t len = sizeof(s);
     char host[PEER_MAX] = "", port[8] = "";
     getsockname(fd, (struct sockaddr *)&s, &len);
-    getnameinfo((struct sockaddr *)&s, len, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+    getnameinfo((struct sockaddr *)&s, len, host, sizeof(host), port, sizeof(port),
+                NI_NUMERICHOST | NI_NUMERICSERV);
     bool v6 = strchr(host, ':') != NULL;
     snprintf(d->url, sizeof(d->url), "http://%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
 
-/* ---- first faults --------------------------------------------------------------------------------------- */
+/* ---- first faults ---------------------------------------------------------------------------------------
+ */
 
 static bool wrong_faults(const char *why, const char *detail)
 {
@@ -150,7 +154,8 @@ static bool first_faults(struct devnet *d, struct crypto *crypto)
     return good;
 }
 
-/* ---- serving -------------------------------------------------------------------------------------------- */
+/* ---- serving --------------------------------------------------------------------------------------------
+ */
 
 static void wait_for_signal(const sigset_t *set)
 {

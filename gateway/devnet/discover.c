@@ -26,9 +26,11 @@ struct wanted {
     bool cip_capable, relay_capable;
 };
 
-/* ---- the query ------------------------------------------------------------------------------------------ */
+/* ---- the query ------------------------------------------------------------------------------------------
+ */
 
-static void read_word(struct exchange *x, struct rules_report *r, const char *key, const char *words, char *out, size_t cap)
+static void read_word(struct exchange *x, struct rules_report *r, const char *key, const char *words,
+                      char *out, size_t cap)
 {
     if (exchange_parameter(x, key, out, cap) && !form_word(words, out))
         rules_wrong(r, key, "is not one of the words it may be");
@@ -84,7 +86,8 @@ static bool read_wanted(struct exchange *x, struct wanted *q)
     return rules_passed(x, &r);
 }
 
-/* ---- what a node offers --------------------------------------------------------------------------------- */
+/* ---- what a node offers ---------------------------------------------------------------------------------
+ */
 
 static const struct tg_json_node *capabilities(const struct devnet_node *n)
 {
@@ -96,12 +99,13 @@ static bool lists(const struct tg_json_doc *doc, const struct tg_json_node *list
     if (!list || list->type != TG_JSON_ARRAY)
         return false;
     TG_JSON_FOREACH(entry, list)
-        if (entry->type == TG_JSON_STRING && tg_json_string_eq(doc, entry, text_of(text)))
-            return true;
+    if (entry->type == TG_JSON_STRING && tg_json_string_eq(doc, entry, text_of(text)))
+        return true;
     return false;
 }
 
-static bool capability_serves(const struct devnet_node *n, const struct tg_json_node *capability, const struct wanted *q)
+static bool capability_serves(const struct devnet_node *n, const struct tg_json_node *capability,
+                              const struct wanted *q)
 {
     const struct tg_json_doc *doc = &n->registration.doc;
     const struct tg_json_node *intent = tg_json_get(doc, capability, TG_STR("intent"));
@@ -119,8 +123,8 @@ static bool capability_serves(const struct devnet_node *n, const struct tg_json_
 static bool serves(const struct devnet_node *n, const struct wanted *q)
 {
     TG_JSON_FOREACH(capability, capabilities(n))
-        if (capability_serves(n, capability, q))
-            return true;
+    if (capability_serves(n, capability, q))
+        return true;
     return false;
 }
 
@@ -145,7 +149,8 @@ static bool fits(const struct devnet *d, const struct devnet_node *n, const stru
     return devnet_node_reputation(n) >= q->min_reputation && n->multiplier <= q->max_multiplier;
 }
 
-/* ---- the answer ----------------------------------------------------------------------------------------- */
+/* ---- the answer -----------------------------------------------------------------------------------------
+ */
 
 /* Reputation, less what is busy; who takes nothing now comes last. */
 static double score(const struct devnet_node *n)
@@ -169,11 +174,12 @@ static void write_models(struct exchange *x, const struct devnet_node *n)
         return;
     }
     tg_json_write_begin_array(&x->w);
-    TG_JSON_FOREACH(capability, capabilities(n)) {
+    TG_JSON_FOREACH(capability, capabilities(n))
+    {
         const struct tg_json_node *models = tg_json_get(doc, capability, TG_STR("models"));
         if (models && models->type == TG_JSON_ARRAY)
             TG_JSON_FOREACH(model, models)
-                tg_json_write_raw(&x->w, tg_json_raw(doc, model));
+        tg_json_write_raw(&x->w, tg_json_raw(doc, model));
     }
     tg_json_write_end_array(&x->w);
 }
@@ -222,12 +228,13 @@ static void write_node(struct exchange *x, const struct devnet_node *n, bool pub
 static bool relay_available(struct devnet *d)
 {
     DEVNET_FOREACH(n, d)
-        if (n->relay_capable && devnet_node_listed(d, n))
-            return true;
+    if (n->relay_capable && devnet_node_listed(d, n))
+        return true;
     return false;
 }
 
-static void write_found(struct exchange *x, const struct devnet_node *const *found, uint32_t count, bool public_view)
+static void write_found(struct exchange *x, const struct devnet_node *const *found, uint32_t count,
+                        bool public_view)
 {
     exchange_begin(x, 200);
     TG_JSON_KEY(&x->w, "nodes");
@@ -249,8 +256,8 @@ void devnet_discover(struct exchange *x)
         return;
     exchange_lock(x);
     DEVNET_FOREACH(n, x->d)
-        if (fits(x->d, n, &q))
-            found[count++] = n;
+    if (fits(x->d, n, &q))
+        found[count++] = n;
     qsort(found, count, sizeof(found[0]), by_score);
     write_found(x, found, TG_MIN(count, (uint32_t)q.limit), strcmp(q.view, "public") == 0);
     exchange_number(x, "query_ms", (double)((clock_now_ns() - begin) / NS_PER_US) / 1000);
@@ -258,7 +265,8 @@ void devnet_discover(struct exchange *x)
     exchange_unlock(x);
 }
 
-/* ---- bootstrap and registry ----------------------------------------------------------------------------- */
+/* ---- bootstrap and registry -----------------------------------------------------------------------------
+ */
 
 static void write_peer(struct exchange *x, const struct devnet_node *n)
 {
@@ -282,10 +290,10 @@ void devnet_bootstrap(struct exchange *x)
     TG_JSON_KEY(&x->w, "peers");
     tg_json_write_begin_array(&x->w);
     DEVNET_FOREACH(n, x->d)
-        if (count < limit && devnet_node_listed(x->d, n)) {
-            write_peer(x, n);
-            count++;
-        }
+    if (count < limit && devnet_node_listed(x->d, n)) {
+        write_peer(x, n);
+        count++;
+    }
     tg_json_write_end_array(&x->w);
     exchange_number(x, "count", (double)count);
     exchange_end(x);
@@ -297,14 +305,15 @@ static bool prefix_fits(const struct devnet_node *n, struct tg_str prefix)
 {
     size_t len = strlen(n->id);
     bool uuid = len == 36 && n->id[8] == '-' && n->id[13] == '-';
-    return (prefix.len == len || (uuid && prefix.len >= 8 && prefix.len < len)) && memcmp(n->id, prefix.ptr, prefix.len) == 0;
+    return (prefix.len == len || (uuid && prefix.len >= 8 && prefix.len < len)) &&
+           memcmp(n->id, prefix.ptr, prefix.len) == 0;
 }
 
 static const struct devnet_node *present(struct devnet *d, struct tg_str prefix)
 {
     DEVNET_FOREACH(n, d)
-        if (prefix_fits(n, prefix) && !devnet_node_stale(d, n))
-            return n;
+    if (prefix_fits(n, prefix) && !devnet_node_stale(d, n))
+        return n;
     return NULL;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request and the answer that is being put together. Handlers fill it in; they do no I/O of their own but dialling
- * back. Thread: the one that serves the connection.
+ * One request and the answer that is being put together. Handlers fill it in; they do no I/O of their own but
+ * dialling back. Thread: the one that serves the connection.
  */
 #ifndef TG_DEVNET_EXCHANGE_H
 #define TG_DEVNET_EXCHANGE_H
@@ -16,9 +16,9 @@ struct exchange {
 
     /* The request. */
     const struct http_head *head;
-    const char *bytes; /* of the head */
+    const char *bytes;                       /* of the head */
     struct tg_str method, path, query, body; /* path without a leading /api */
-    struct tg_str rest; /* of a path whose route ends in '*' */
+    struct tg_str rest;                      /* of a path whose route ends in '*' */
     struct tg_json_doc doc; /* of the body; nodes[0] is an object. Routes that take none have count 0 */
 
     /* The answer. */

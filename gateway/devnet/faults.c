@@ -32,7 +32,8 @@ static const struct row *row_of(const struct tg_json_doc *doc, const struct tg_j
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-static const char *read_text(const struct tg_json_doc *doc, const struct row *row, const struct tg_json_node *v, char *out)
+static const char *read_text(const struct tg_json_doc *doc, const struct row *row,
+                             const struct tg_json_node *v, char *out)
 {
     if (v->type != TG_JSON_STRING)
         return "must be a string";
@@ -60,8 +61,8 @@ static const char *read_flag(const struct tg_json_node *v, uint32_t *out)
     return v->type == TG_JSON_TRUE || v->type == TG_JSON_FALSE ? NULL : "must be true or false";
 }
 
-static const char *read_member(const struct tg_json_doc *doc, const struct row *row, const struct tg_json_node *v,
-                               struct fault *f)
+static const char *read_member(const struct tg_json_doc *doc, const struct row *row,
+                               const struct tg_json_node *v, struct fault *f)
 {
     void *member = (char *)f + row->offset;
     switch (row->kind) {
@@ -84,8 +85,8 @@ static const char *read_skew(const struct tg_json_node *v, struct fault_acts *ac
 }
 
 /* Members that concern the whole directory. Sets @known if @key is one. */
-static const char *read_act(const struct tg_json_doc *doc, const struct tg_json_node *key, struct fault_acts *acts,
-                            bool *known)
+static const char *read_act(const struct tg_json_doc *doc, const struct tg_json_node *key,
+                            struct fault_acts *acts, bool *known)
 {
     const struct {
         struct tg_str name;
@@ -107,8 +108,8 @@ static const char *read_act(const struct tg_json_doc *doc, const struct tg_json_
     return *known ? read_skew(key + 1, acts) : NULL;
 }
 
-const char *fault_read(const struct tg_json_doc *doc, const struct tg_json_node *object, struct fault *f, bool *changes,
-                       struct fault_acts *acts, struct tg_str *member)
+const char *fault_read(const struct tg_json_doc *doc, const struct tg_json_node *object, struct fault *f,
+                       bool *changes, struct fault_acts *acts, struct tg_str *member)
 {
     *f = (struct fault){.path = "*"};
     *acts = (struct fault_acts){0};
@@ -116,7 +117,8 @@ const char *fault_read(const struct tg_json_doc *doc, const struct tg_json_node 
     *member = TG_STR("");
     if (object->type != TG_JSON_OBJECT)
         return "must be an object";
-    TG_JSON_FOREACH_MEMBER(key, object) {
+    TG_JSON_FOREACH_MEMBER(key, object)
+    {
         const struct row *row = row_of(doc, key);
         bool known = row != NULL;
         const char *why = row ? read_member(doc, row, key + 1, f) : read_act(doc, key, acts, &known);

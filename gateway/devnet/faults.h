@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Faults: which requests they befall, and what comes instead of the right answer. Pure tables; devnet's lock guards them. */
+/* Faults: which requests they befall, and what comes instead of the right answer. Pure tables; devnet's lock
+ * guards them. */
 #ifndef TG_DEVNET_FAULTS_H
 #define TG_DEVNET_FAULTS_H
 
@@ -35,8 +36,8 @@ struct fault_acts {
  * Read one object. @f and @acts are set on success; @changes tells whether @f does anything.
  * Returns NULL, or what is wrong; @member then names where (it lasts as long as the document).
  */
-const char *fault_read(const struct tg_json_doc *doc, const struct tg_json_node *object, struct fault *f, bool *changes,
-                       struct fault_acts *acts, struct tg_str *member);
+const char *fault_read(const struct tg_json_doc *doc, const struct tg_json_node *object, struct fault *f,
+                       bool *changes, struct fault_acts *acts, struct tg_str *member);
 
 /** False: FAULTS_MAX reached. */
 bool faults_add(struct faults *fs, const struct fault *f);

@@ -84,7 +84,8 @@ static bool is_modality(const char *s)
 
 /* ---- intents ------------------------------------------------------------------------------------------- */
 
-/* Takes one field up to the next colon (or the end) and returns what follows it; NULL: not of these characters. */
+/* Takes one field up to the next colon (or the end) and returns what follows it; NULL: not of these
+ * characters. */
 static const char *field(const char *s, const char *first, const char *others)
 {
     if (!s || !*s || !strchr(first, *s))
@@ -115,7 +116,9 @@ static bool fragment_fits(const char *fragment, const char *s)
 {
     for (; *fragment; fragment++, s++) {
         char c = *s >= 'A' && *s <= 'Z' ? (char)(*s | 0x20) : *s;
-        bool fits = *fragment == '?' ? c && strchr("-_:", c) : *fragment == '~' ? c && strchr("-_", c) : c == *fragment;
+        bool fits = *fragment == '?'   ? c && strchr("-_:", c)
+                    : *fragment == '~' ? c && strchr("-_", c)
+                                       : c == *fragment;
         if (!fits)
             return false;
     }
@@ -142,10 +145,10 @@ static const struct {
     const char *name;
     bool (*holds)(const char *s);
 } forms[] = {
-    {"base64url", is_base64url}, {"clock", is_clock},     {"hex", is_hex},
-    {"http_url", is_http_url},   {"intent", is_intent},   {"intent_or_any", is_intent_or_any},
+    {"base64url", is_base64url}, {"clock", is_clock},           {"hex", is_hex},
+    {"http_url", is_http_url},   {"intent", is_intent},         {"intent_or_any", is_intent_or_any},
     {"modality", is_modality},   {"native_url", is_native_url}, {"node_id", is_node_id},
-    {"printable", is_printable}, {"region", is_region},   {"slug", is_slug},
+    {"printable", is_printable}, {"region", is_region},         {"slug", is_slug},
     {"time", is_time},
 };
 

@@ -20,7 +20,8 @@ static uint64_t count_of(const struct exchange *x, const struct tg_json_node *me
     return v && v->type == TG_JSON_INT ? (uint64_t)v->i64 : 0;
 }
 
-/* ---- pricing -------------------------------------------------------------------------------------------- */
+/* ---- pricing --------------------------------------------------------------------------------------------
+ */
 
 /* A wrong signature refuses the whole beat, so it is judged before anything is counted. */
 static bool pricing_holds(struct exchange *x, struct devnet_node *n)
@@ -39,13 +40,15 @@ static bool pricing_holds(struct exchange *x, struct devnet_node *n)
     return true;
 }
 
-/* ---- challenges ----------------------------------------------------------------------------------------- */
+/* ---- challenges -----------------------------------------------------------------------------------------
+ */
 
 /* The one before counts too: the reply with the latest may have been lost. */
 static bool answers(struct exchange *x, const struct devnet_node *n, const char *response)
 {
     for (size_t i = 0; i < TG_ARRAY_SIZE(n->challenge); i++)
-        if (n->challenge[i][0] && signature_hmac_holds(x->crypto, n->hmac_key, text_of(n->challenge[i]), response))
+        if (n->challenge[i][0] &&
+            signature_hmac_holds(x->crypto, n->hmac_key, text_of(n->challenge[i]), response))
             return true;
     return false;
 }
@@ -69,7 +72,8 @@ static void issue_challenge(struct exchange *x, struct devnet_node *n)
     devnet_random_hex(x->d, x->crypto, n->challenge[0], CHALLENGE_CHARS);
 }
 
-/* ---- metrics -------------------------------------------------------------------------------------------- */
+/* ---- metrics --------------------------------------------------------------------------------------------
+ */
 
 static bool batch_known(const struct devnet_node *n, const char *id)
 {
@@ -97,7 +101,8 @@ static void count_batch(struct exchange *x, struct devnet_node *n, const char *i
     n->tasks_failed += count_of(x, metrics, TG_STR("tasks_failed"));
 }
 
-/* ---- presence ------------------------------------------------------------------------------------------- */
+/* ---- presence -------------------------------------------------------------------------------------------
+ */
 
 static bool reports_draining(const struct exchange *x)
 {
@@ -124,7 +129,8 @@ static void note_presence(struct exchange *x, struct devnet_node *n)
         record_keep(&n->health_models, tg_json_raw(&x->doc, models));
 }
 
-/* ---- the beat ------------------------------------------------------------------------------------------- */
+/* ---- the beat -------------------------------------------------------------------------------------------
+ */
 
 static void write_reply(struct exchange *x, const struct devnet_node *n, const char *batch)
 {

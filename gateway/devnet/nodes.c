@@ -39,8 +39,8 @@ drop:
 struct devnet_node *devnet_node_find(struct devnet *d, const char *id)
 {
     DEVNET_FOREACH(n, d)
-        if (strcmp(n->id, id) == 0)
-            return n;
+    if (strcmp(n->id, id) == 0)
+        return n;
     return NULL;
 }
 
@@ -68,7 +68,7 @@ void devnet_node_remove(struct devnet_node *n)
 void devnet_forget_nodes(struct devnet *d)
 {
     DEVNET_FOREACH(n, d)
-        devnet_node_remove(n);
+    devnet_node_remove(n);
     memset(d->addresses, 0, sizeof(d->addresses));
     memset(d->nonces, 0, sizeof(d->nonces));
 }
@@ -76,7 +76,7 @@ void devnet_forget_nodes(struct devnet *d)
 void devnet_stale_nodes(struct devnet *d)
 {
     DEVNET_FOREACH(n, d)
-        n->heard_ns = 0;
+    n->heard_ns = 0;
 }
 
 uint32_t devnet_nodes_of(const struct devnet *d, const char *peer)

@@ -37,10 +37,11 @@ static bool wrong(const char *what, const char *word, const char *hint)
     return false;
 }
 
-static bool unknown(const char *word)
+static bool unknown(const char *name, size_t len)
 {
+    char word[64], hint[64] = "";
+    snprintf(word, sizeof(word), "%.*s", (int)TG_MIN(len, sizeof(word) - 1), name);
     const char *near = nearest_word(word, names, TG_ARRAY_SIZE(names));
-    char hint[64] = "";
     if (near)
         snprintf(hint, sizeof(hint), ", did you mean --%s?", near);
     return wrong("unknown flag", word, hint);
@@ -98,7 +99,7 @@ static bool take(struct devnet_options *o, int argc, char **argv, int *at)
     size_t len = strcspn(word + 2, "=");
     const struct row *row = find(word + 2, len);
     if (!row)
-        return unknown(word + 2);
+        return unknown(word + 2, len);
     if (word[2 + len] == '=')
         return set(o, row, word + 3 + len);
     if (row->kind == KIND_BOOL)
@@ -137,7 +138,8 @@ void devnet_options_help(void)
 {
     puts("usage: taskgate devnet [flags]\n"
          "\n"
-         "A local directory for provider nodes, with switchable faults. State is in memory and ends with the process.\n"
+         "A local directory for provider nodes, with switchable faults. State is in memory and ends with the "
+         "process.\n"
          "Prints its address, serves until SIGTERM or SIGINT. GET / shows what it knows.\n");
     for (size_t i = 0; i < TG_ARRAY_SIZE(rows); i++)
         printf("  --%-15s %s [%s]\n", rows[i].name, rows[i].help, rows[i].shown);

@@ -31,7 +31,8 @@ static bool read_target(struct exchange *x, struct target *t)
     if (port[0] < '0' || port[0] > '9' || *end || number < PORT_LEAST || number > 65535)
         rules_wrong(&r, "port", "must be a whole number from 1024 to 65535");
     bool bare = strchr(t->host, ':') && t->host[0] != '[';
-    snprintf(t->url, sizeof(t->url), "http://%s%s%s:%lu/iicp/health", bare ? "[" : "", t->host, bare ? "]" : "", number);
+    snprintf(t->url, sizeof(t->url), "http://%s%s%s:%lu/iicp/health", bare ? "[" : "", t->host,
+             bare ? "]" : "", number);
     if (r.count == 0 && outbound_url_parse(text_of(t->url), &url))
         rules_wrong(&r, "host", "must be a name or an address");
     return rules_passed(x, &r);

@@ -62,7 +62,8 @@ static bool intents_allowed(struct exchange *x)
 {
     const struct tg_json_node *list = tg_json_get(&x->doc, exchange_root(x), TG_STR("capabilities"));
     char intent[256];
-    TG_JSON_FOREACH(capability, list) {
+    TG_JSON_FOREACH(capability, list)
+    {
         text_member(&x->doc, capability, "intent", intent, sizeof(intent));
         if (form_prohibited(intent))
             return refuse(x, 422, "IICP-POLICY-001", "an intent is prohibited by policy");
@@ -73,16 +74,19 @@ static bool intents_allowed(struct exchange *x)
 /* Signed prices are judged by the key in the same body, and by no other. */
 static bool pricing_holds(struct exchange *x, struct registration *r)
 {
-    if (!r->pricing || signature_pricing_holds(x->crypto, r->hmac_key, &x->doc, r->pricing, &r->pricing_signed))
+    if (!r->pricing ||
+        signature_pricing_holds(x->crypto, r->hmac_key, &x->doc, r->pricing, &r->pricing_signed))
         return true;
-    return refuse(x, 422, "IICP-E010", r->hmac_key[0] ? "the pricing signature does not verify"
-                                                      : "a pricing signature needs node_hmac_key in the same body");
+    return refuse(x, 422, "IICP-E010",
+                  r->hmac_key[0] ? "the pricing signature does not verify"
+                                 : "a pricing signature needs node_hmac_key in the same body");
 }
 
 static bool delegation_holds(struct exchange *x, const struct registration *r, time_t now)
 {
     struct rules_report report = {0};
-    const char *wrong = r->delegation ? signature_delegation_wrong(x->crypto, &x->doc, r->delegation, r->id, now) : NULL;
+    const char *wrong =
+        r->delegation ? signature_delegation_wrong(x->crypto, &x->doc, r->delegation, r->id, now) : NULL;
     if (wrong)
         rules_wrong(&report, "operator_delegation", wrong);
     return rules_passed(x, &report);
@@ -126,7 +130,8 @@ static bool owns(const struct devnet_node *n, const struct registration *r)
 
 static bool route_changes(const struct devnet_node *n, const struct registration *r)
 {
-    return strcmp(n->endpoint, r->endpoint) != 0 || strcmp(n->transport_endpoint, r->transport_endpoint) != 0 ||
+    return strcmp(n->endpoint, r->endpoint) != 0 ||
+           strcmp(n->transport_endpoint, r->transport_endpoint) != 0 ||
            strcmp(n->relay_endpoint, r->relay_endpoint) != 0;
 }
 
@@ -147,7 +152,8 @@ static bool known_node_allows(struct exchange *x, const struct registration *r)
     if (owns(n, r))
         return true;
     if (x->d->options->strict || route_changes(n, r))
-        return refuse(x, 403, "IICP-E050", "current_node_token is required to change this node's registration");
+        return refuse(x, 403, "IICP-E050",
+                      "current_node_token is required to change this node's registration");
     return true;
 }
 
@@ -202,9 +208,11 @@ static bool endpoint_lives(struct exchange *x, const struct registration *r)
 static void set_terms(struct exchange *x, struct devnet_node *n, const struct registration *r)
 {
     const struct tg_json_node *policy = object_member(x, TG_STR("policy"));
-    const struct tg_json_node *remote = tg_json_get(&x->doc, policy ? policy : exchange_root(x), TG_STR("allow_remote_inference"));
+    const struct tg_json_node *remote =
+        tg_json_get(&x->doc, policy ? policy : exchange_root(x), TG_STR("allow_remote_inference"));
     const struct tg_json_node *relay = tg_json_get(&x->doc, exchange_root(x), TG_STR("relay_capable"));
-    const struct tg_json_node *price = r->pricing ? tg_json_get(&x->doc, r->pricing, TG_STR("credit_cost_multiplier")) : NULL;
+    const struct tg_json_node *price =
+        r->pricing ? tg_json_get(&x->doc, r->pricing, TG_STR("credit_cost_multiplier")) : NULL;
     n->allow_remote_inference = policy && remote && remote->type == TG_JSON_TRUE;
     n->relay_capable = relay && relay->type == TG_JSON_TRUE;
     n->multiplier = price && tg_json_is_number(price) ? tg_json_number(price) : 1;
@@ -325,7 +333,8 @@ void devnet_register(struct exchange *x)
     exchange_unlock(x);
 }
 
-/* ---- going ---------------------------------------------------------------------------------------------- */
+/* ---- going ----------------------------------------------------------------------------------------------
+ */
 
 void devnet_deregister(struct exchange *x)
 {

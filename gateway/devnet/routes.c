@@ -39,8 +39,8 @@ static bool method_fits(const struct route *r, struct tg_str method)
 /* The methods of a path that is known, for Allow. */
 static const char *allowed(struct tg_str path)
 {
-    static const char *const texts[] = {NULL, "GET, HEAD, OPTIONS", "POST, OPTIONS", NULL, "DELETE, OPTIONS", NULL,
-                                        "POST, DELETE, OPTIONS"};
+    static const char *const texts[] = {
+        NULL, "GET, HEAD, OPTIONS", "POST, OPTIONS", NULL, "DELETE, OPTIONS", NULL, "POST, DELETE, OPTIONS"};
     struct tg_str rest;
     uint32_t found = 0;
     for (size_t i = 0; i < TG_ARRAY_SIZE(routes); i++)

@@ -35,7 +35,8 @@ struct judge {
     const struct tg_json_doc *doc;
 };
 
-static void check_object(const struct judge *j, const struct tg_json_node *body, const char *object, const char *path);
+static void check_object(const struct judge *j, const struct tg_json_node *body, const char *object,
+                         const char *path);
 
 /* ---- the report ---------------------------------------------------------------------------------------- */
 
@@ -65,7 +66,8 @@ bool rules_passed(struct exchange *x, struct rules_report *r)
     if (r->count == 1)
         snprintf(message, sizeof(message), "%s", r->first);
     else
-        snprintf(message, sizeof(message), "%s (and %u more error%s)", r->first, r->count - 1, r->count > 2 ? "s" : "");
+        snprintf(message, sizeof(message), "%s (and %u more error%s)", r->first, r->count - 1,
+                 r->count > 2 ? "s" : "");
     exchange_begin(x, 422);
     exchange_text(x, "message", message);
     TG_JSON_KEY(&x->w, "errors");
@@ -83,25 +85,29 @@ static void wrong_range(const struct judge *j, const struct rule *rule, const ch
 
 /* ---- types --------------------------------------------------------------------------------------------- */
 
-static void check_text(const struct judge *j, const struct tg_json_node *v, const struct rule *rule, const char *path)
+static void check_text(const struct judge *j, const struct tg_json_node *v, const struct rule *rule,
+                       const char *path)
 {
     char text[TEXT_VALUE_MAX];
     if (v->type != TG_JSON_STRING)
         rules_wrong(j->report, path, "must be a string");
-    else if (!text_value(j->doc, v, text, sizeof(text)) || strlen(text) < rule->least || strlen(text) > rule->most)
+    else if (!text_value(j->doc, v, text, sizeof(text)) || strlen(text) < rule->least ||
+             strlen(text) > rule->most)
         wrong_range(j, rule, path, "of a length");
     else if (!form_holds(rule->form, text))
         rules_wrong(j->report, path, "format is invalid");
 }
 
-static void check_word(const struct judge *j, const struct tg_json_node *v, const struct rule *rule, const char *path)
+static void check_word(const struct judge *j, const struct tg_json_node *v, const struct rule *rule,
+                       const char *path)
 {
     char text[TEXT_VALUE_MAX];
     if (!text_value(j->doc, v, text, sizeof(text)) || !form_word(rule->form, text))
         rules_wrong(j->report, path, "is not one of the words it may be");
 }
 
-static void check_number(const struct judge *j, const struct tg_json_node *v, const struct rule *rule, const char *path)
+static void check_number(const struct judge *j, const struct tg_json_node *v, const struct rule *rule,
+                         const char *path)
 {
     bool type = rule->type == TYPE_INT ? v->type == TG_JSON_INT : tg_json_is_number(v);
     if (!type || tg_json_number(v) < rule->least || tg_json_number(v) > rule->most)
@@ -117,7 +123,8 @@ static void check_count(const struct judge *j, uint32_t count, const struct rule
     rules_wrong(j->report, path, message);
 }
 
-static bool is_list(const struct judge *j, const struct tg_json_node *v, const struct rule *rule, const char *path)
+static bool is_list(const struct judge *j, const struct tg_json_node *v, const struct rule *rule,
+                    const char *path)
 {
     if (v->type != TG_JSON_ARRAY) {
         rules_wrong(j->report, path, "must be a list");
@@ -127,20 +134,22 @@ static bool is_list(const struct judge *j, const struct tg_json_node *v, const s
     return true;
 }
 
-static void check_list(const struct judge *j, const struct tg_json_node *v, const struct rule *rule, const char *path)
+static void check_list(const struct judge *j, const struct tg_json_node *v, const struct rule *rule,
+                       const char *path)
 {
     char inner[FIELD_MAX];
     uint32_t i = 0;
     if (!is_list(j, v, rule, path))
         return;
-    TG_JSON_FOREACH(entry, v) {
+    TG_JSON_FOREACH(entry, v)
+    {
         snprintf(inner, sizeof(inner), "%.100s.%u", path, i++);
         check_object(j, entry, rule->form, inner);
     }
 }
 
-static bool came_before(const struct judge *j, const struct tg_json_node *list, const struct tg_json_node *entry,
-                        const char *text)
+static bool came_before(const struct judge *j, const struct tg_json_node *list,
+                        const struct tg_json_node *entry, const char *text)
 {
     for (const struct tg_json_node *it = tg_json_first(list); it != entry; it = tg_json_next(it))
         if (it->type == TG_JSON_STRING && tg_json_string_eq(j->doc, it, text_of(text)))
@@ -148,8 +157,8 @@ static bool came_before(const struct judge *j, const struct tg_json_node *list, 
     return false;
 }
 
-static void check_entry(const struct judge *j, const struct tg_json_node *list, const struct tg_json_node *entry,
-                        const struct rule *rule, const char *path)
+static void check_entry(const struct judge *j, const struct tg_json_node *list,
+                        const struct tg_json_node *entry, const struct rule *rule, const char *path)
 {
     char text[TEXT_VALUE_MAX];
     if (!text_value(j->doc, entry, text, sizeof(text)) || strlen(text) > rule->most)
@@ -160,13 +169,15 @@ static void check_entry(const struct judge *j, const struct tg_json_node *list, 
         rules_wrong(j->report, path, "has a duplicate value");
 }
 
-static void check_texts(const struct judge *j, const struct tg_json_node *v, const struct rule *rule, const char *path)
+static void check_texts(const struct judge *j, const struct tg_json_node *v, const struct rule *rule,
+                        const char *path)
 {
     char inner[FIELD_MAX];
     uint32_t i = 0;
     if (!is_list(j, v, rule, path))
         return;
-    TG_JSON_FOREACH(entry, v) {
+    TG_JSON_FOREACH(entry, v)
+    {
         if (i == rule->entries)
             return; /* too many already; comparing all with all would take too long */
         snprintf(inner, sizeof(inner), "%.100s.%u", path, i++);
@@ -176,9 +187,11 @@ static void check_texts(const struct judge *j, const struct tg_json_node *v, con
 
 /* ---- objects ------------------------------------------------------------------------------------------- */
 
-static void check_value(const struct judge *j, const struct tg_json_node *v, const struct rule *rule, const char *path)
+static void check_value(const struct judge *j, const struct tg_json_node *v, const struct rule *rule,
+                        const char *path)
 {
-    static void (*const checks[])(const struct judge *, const struct tg_json_node *, const struct rule *, const char *) = {
+    static void (*const checks[])(const struct judge *, const struct tg_json_node *, const struct rule *,
+                                  const char *) = {
         [TYPE_TEXT] = check_text,     [TYPE_WORD] = check_word, [TYPE_INT] = check_number,
         [TYPE_NUMBER] = check_number, [TYPE_LIST] = check_list, [TYPE_TEXTS] = check_texts,
     };
@@ -191,7 +204,8 @@ static void check_value(const struct judge *j, const struct tg_json_node *v, con
 }
 
 /* null is the same as absent. */
-static void check_field(const struct judge *j, const struct tg_json_node *body, const struct rule *rule, const char *prefix)
+static void check_field(const struct judge *j, const struct tg_json_node *body, const struct rule *rule,
+                        const char *prefix)
 {
     char path[FIELD_MAX];
     const struct tg_json_node *v = tg_json_get(j->doc, body, text_of(rule->field));
@@ -202,7 +216,8 @@ static void check_field(const struct judge *j, const struct tg_json_node *body, 
         rules_wrong(j->report, path, "is required");
 }
 
-static void check_object(const struct judge *j, const struct tg_json_node *body, const char *object, const char *path)
+static void check_object(const struct judge *j, const struct tg_json_node *body, const char *object,
+                         const char *path)
 {
     if (body->type != TG_JSON_OBJECT) {
         rules_wrong(j->report, path, "must be an object");
@@ -213,7 +228,8 @@ static void check_object(const struct judge *j, const struct tg_json_node *body,
             check_field(j, body, &rules[i], path);
 }
 
-void rules_check(struct rules_report *r, const struct tg_json_doc *doc, const struct tg_json_node *body, const char *object)
+void rules_check(struct rules_report *r, const struct tg_json_doc *doc, const struct tg_json_node *body,
+                 const char *object)
 {
     const struct judge j = {r, doc};
     check_object(&j, body, object, "");

@@ -31,7 +31,8 @@ struct server {
     char peer[PEER_MAX];
 };
 
-/* ---- answers -------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------------------
+ */
 
 struct answer {
     bool close, head_only;
@@ -76,10 +77,12 @@ static bool send_answer(struct server *s, struct exchange *x, const struct answe
         return false;
     if (a->head_only || x->status == 204)
         return true;
-    return a->padding ? send_large(&s->wire, a->padding) : wire_send(&s->wire, (struct tg_str){x->w.buf, x->w.len});
+    return a->padding ? send_large(&s->wire, a->padding)
+                      : wire_send(&s->wire, (struct tg_str){x->w.buf, x->w.len});
 }
 
-/* ---- faults --------------------------------------------------------------------------------------------- */
+/* ---- faults ---------------------------------------------------------------------------------------------
+ */
 
 static void answer_text(struct exchange *x, const char *content_type, struct tg_str text)
 {
@@ -92,7 +95,10 @@ static void answer_text(struct exchange *x, const char *content_type, struct tg_
 static void answer_status(struct exchange *x, const struct fault *f)
 {
     bool again = f->status == 429 || f->status == 503;
-    exchange_error(x, (uint16_t)f->status, f->status == 401 ? "unauthorized" : f->status == 429 ? "rate_limited" : "fault",
+    exchange_error(x, (uint16_t)f->status,
+                   f->status == 401   ? "unauthorized"
+                   : f->status == 429 ? "rate_limited"
+                                      : "fault",
                    "this answer was asked for at /devnet/faults");
     x->retry_after_s = f->retry_after_s ? f->retry_after_s : again;
 }
@@ -106,7 +112,8 @@ static bool answer_wrongly(struct exchange *x, const struct fault *f, struct ans
         exchange_error(x, 307, "redirect", "this answer was asked for at /devnet/faults");
         memcpy(x->location, f->redirect, sizeof(x->location));
     } else if (f->html) {
-        answer_text(x, "text/html; charset=utf-8", TG_STR("<!doctype html><title>Down</title><h1>Back soon</h1>\n"));
+        answer_text(x, "text/html; charset=utf-8",
+                    TG_STR("<!doctype html><title>Down</title><h1>Back soon</h1>\n"));
     } else if (f->garbage) {
         answer_text(x, "application/json", TG_STR("{\"ok\":tru\x01\xff\xfe}}]\"\x80"));
     } else if (f->body_bytes) {
@@ -120,7 +127,8 @@ static bool answer_wrongly(struct exchange *x, const struct fault *f, struct ans
     return true;
 }
 
-/* ---- one request ---------------------------------------------------------------------------------------- */
+/* ---- one request ----------------------------------------------------------------------------------------
+ */
 
 static struct tg_str method_text(const char *bytes)
 {
@@ -140,7 +148,8 @@ static void prepare(struct server *s, struct exchange *x, const struct http_head
 {
     const char *bytes = s->wire.in;
     size_t skip = bytes[0] == '\r' ? 2 : 0; /* an empty line before the request */
-    *x = (struct exchange){.d = s->d, .crypto = s->crypto, .peer = s->peer, .head = head, .bytes = bytes, .body = body};
+    *x = (struct exchange){
+        .d = s->d, .crypto = s->crypto, .peer = s->peer, .head = head, .bytes = bytes, .body = body};
     x->method = method_text(bytes + skip);
     x->path = without_prefix(http_span_str(bytes, head->path));
     x->query = http_span_str(bytes, head->query);
@@ -163,8 +172,9 @@ static void note(struct exchange *x, bool answered, bool fault, uint64_t begin_n
     x->d->failures += x->status >= 400;
     exchange_unlock(x);
     log_info("%.*s %.*s %s%u %zu bytes %.1f ms%s%s%s", TG_STR_ARG(x->method), TG_STR_ARG(x->path),
-             answered ? "" : "no answer, not ", x->status, x->w.len, (double)(clock_now_ns() - begin_ns) / NS_PER_MS,
-             fault ? " fault" : "", x->node[0] ? " node " : "", x->node);
+             answered ? "" : "no answer, not ", x->status, x->w.len,
+             (double)(clock_now_ns() - begin_ns) / NS_PER_MS, fault ? " fault" : "",
+             x->node[0] ? " node " : "", x->node);
 }
 
 /* What does not fit the buffer is an error, not half an answer. */
@@ -213,7 +223,8 @@ static void refuse_request(struct server *s, const struct http_refusal *why)
     log_warn("refused a request: %u %s", why->status, why->reason);
 }
 
-/* ---- a connection --------------------------------------------------------------------------------------- */
+/* ---- a connection ---------------------------------------------------------------------------------------
+ */
 
 static bool crowd_changed(struct devnet *d, int by)
 {
@@ -265,7 +276,8 @@ static void serve_connection(struct server *s, int fd)
     crowd_changed(s->d, -1);
 }
 
-/* ---- threads -------------------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------------------
+ */
 
 static bool server_init(struct server *s, struct devnet *d)
 {
@@ -285,7 +297,8 @@ static void server_finish(struct server *s)
 
 static void name_peer(struct server *s, const struct sockaddr_storage *from, socklen_t len)
 {
-    if (getnameinfo((const struct sockaddr *)from, len, s->peer, sizeof(s->peer), NULL, 0, NI_NUMERICHOST) != 0)
+    if (getnameinfo((const struct sockaddr *)from, len, s->peer, sizeof(s->peer), NULL, 0, NI_NUMERICHOST) !=
+        0)
         snprintf(s->peer, sizeof(s->peer), "unknown");
 }
 

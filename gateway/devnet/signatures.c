@@ -11,7 +11,8 @@
 bool signature_hmac_holds(struct crypto *crypto, const char *key, struct tg_str message, const char *hex)
 {
     uint8_t expected[CRYPTO_HASH_BYTES], given[CRYPTO_HASH_BYTES];
-    if (!hex_read(given, sizeof(given), text_of(hex)) || crypto_hmac(crypto, text_of(key), message, expected) != 0)
+    if (!hex_read(given, sizeof(given), text_of(hex)) ||
+        crypto_hmac(crypto, text_of(key), message, expected) != 0)
         return false;
     return crypto_equal((struct tg_str){(const char *)given, sizeof(given)},
                         (struct tg_str){(const char *)expected, sizeof(expected)});
@@ -20,7 +21,8 @@ bool signature_hmac_holds(struct crypto *crypto, const char *key, struct tg_str 
 /* ---- pricing ------------------------------------------------------------------------------------------- */
 
 /* {"credit_cost_multiplier":N,"pricing_model":"..."}: these two, in this order, numbers at their shortest. */
-static struct tg_str pricing_message(const struct tg_json_doc *doc, const struct tg_json_node *pricing, char *buf, size_t cap)
+static struct tg_str pricing_message(const struct tg_json_doc *doc, const struct tg_json_node *pricing,
+                                     char *buf, size_t cap)
 {
     const struct tg_json_node *n = tg_json_get(doc, pricing, TG_STR("credit_cost_multiplier"));
     char model[32];
@@ -71,10 +73,12 @@ const char *signature_delegation_wrong(struct crypto *crypto, const struct tg_js
         return "is for another node";
     if (!not_after || not_after->type != TG_JSON_INT || not_after->i64 < now)
         return "is over";
-    if (decode(operator_text, key, sizeof(key)) != sizeof(key) || decode(sig, signature, sizeof(signature)) != sizeof(signature))
+    if (decode(operator_text, key, sizeof(key)) != sizeof(key) ||
+        decode(sig, signature, sizeof(signature)) != sizeof(signature))
         return "is not made of an Ed25519 key and signature";
-    int len = snprintf(message, sizeof(message), "{\"node_id\":\"%s\",\"not_after\":%lld,\"operator_pub\":\"%s\"}", node,
-                       (long long)not_after->i64, operator_text);
+    int len =
+        snprintf(message, sizeof(message), "{\"node_id\":\"%s\",\"not_after\":%lld,\"operator_pub\":\"%s\"}",
+                 node, (long long)not_after->i64, operator_text);
     if (crypto_ed25519_verify(crypto, key, (struct tg_str){message, (size_t)len}, signature) != 0)
         return "has a signature that does not verify";
     return NULL;

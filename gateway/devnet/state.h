@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the directory knows: nodes, faults, its key, its clock. One struct under one mutex; everything below is called
- * with the lock held unless it says otherwise.
+ * What the directory knows: nodes, faults, its key, its clock. One struct under one mutex; everything below
+ * is called with the lock held unless it says otherwise.
  */
 #ifndef TG_DEVNET_STATE_H
 #define TG_DEVNET_STATE_H

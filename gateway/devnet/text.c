@@ -60,7 +60,8 @@ static bool read_offset(const char *s, long *seconds)
     *seconds = 0;
     if (strcmp(s, "Z") == 0 || strcmp(s, "z") == 0)
         return true;
-    if ((s[0] != '+' && s[0] != '-') || sscanf(s + 1, "%2d:%2d%n", &hours, &minutes, &n) != 2 || s[1 + n] != '\0')
+    if ((s[0] != '+' && s[0] != '-') || sscanf(s + 1, "%2d:%2d%n", &hours, &minutes, &n) != 2 ||
+        s[1 + n] != '\0')
         return false;
     *seconds = (hours * 60L + minutes) * (s[0] == '-' ? -60 : 60);
     return hours >= 0 && hours < 24 && minutes >= 0 && minutes < 60;
@@ -76,8 +77,9 @@ bool text_time_read(struct tg_str text, time_t *out)
         return false;
     memcpy(s, text.ptr, text.len);
     s[text.len] = '\0';
-    if (sscanf(s, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min,
-               &t.tm_sec, &n) != 6 || n != 19)
+    if (sscanf(s, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour,
+               &t.tm_min, &t.tm_sec, &n) != 6 ||
+        n != 19)
         return false;
     if (s[n] == '.')
         n += 1 + (int)strspn(s + n + 1, "0123456789");
@@ -101,7 +103,8 @@ bool text_value(const struct tg_json_doc *doc, const struct tg_json_node *value,
     return good;
 }
 
-bool text_member(const struct tg_json_doc *doc, const struct tg_json_node *object, const char *key, char *out, size_t cap)
+bool text_member(const struct tg_json_doc *doc, const struct tg_json_node *object, const char *key, char *out,
+                 size_t cap)
 {
     return text_value(doc, tg_json_get(doc, object, text_of(key)), out, cap);
 }

@@ -24,9 +24,11 @@ bool text_time_read(struct tg_str text, time_t *out);
 
 /** A string, unescaped and with a NUL. False, and @out empty: NULL, no string, too long, or with a NUL. */
 bool text_value(const struct tg_json_doc *doc, const struct tg_json_node *value, char *out, size_t cap);
-bool text_member(const struct tg_json_doc *doc, const struct tg_json_node *object, const char *key, char *out, size_t cap);
+bool text_member(const struct tg_json_doc *doc, const struct tg_json_node *object, const char *key, char *out,
+                 size_t cap);
 
-/** Standard base64, padded or not, as the URL's alphabet without padding. False: more than @cap characters. */
+/** Standard base64, padded or not, as the URL's alphabet without padding. False: more than @cap characters.
+ */
 bool text_base64url(struct tg_str text, char *out, size_t cap, size_t *len);
 
 #endif

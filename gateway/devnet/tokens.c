@@ -48,7 +48,8 @@ static void claim_times(struct exchange *x, struct tg_json_writer *w, uint32_t l
 }
 
 /* "<claims in base64url>.<128 hex digits>", signed with a line that names the purpose before it. */
-static bool seal(struct exchange *x, const char *purpose, const struct tg_json_writer *claims, char out[TOKEN_MAX])
+static bool seal(struct exchange *x, const char *purpose, const struct tg_json_writer *claims,
+                 char out[TOKEN_MAX])
 {
     uint8_t signature[CRYPTO_SIGNATURE_BYTES];
     char message[TOKEN_MAX + 64];
@@ -207,6 +208,7 @@ bool jwt_verify(struct devnet *d, struct crypto *crypto, struct tg_str token, ch
     if (base64_read(signature, sizeof(signature), rest) != CRYPTO_SIGNATURE_BYTES ||
         crypto_ed25519_verify(crypto, d->public_key, signed_part, signature) != 0)
         return false;
-    int64_t len = base64_read(claims, sizeof(claims), (struct tg_str){token.ptr + begin, signed_part.len - begin});
+    int64_t len =
+        base64_read(claims, sizeof(claims), (struct tg_str){token.ptr + begin, signed_part.len - begin});
     return len > 0 && claims_hold(d, (struct tg_str){claims, (size_t)len}, node_id);
 }

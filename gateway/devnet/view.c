@@ -7,7 +7,8 @@
 #include "handlers.h"
 #include "text.h"
 
-/* ---- what it knows -------------------------------------------------------------------------------------- */
+/* ---- what it knows --------------------------------------------------------------------------------------
+ */
 
 static void write_state(struct exchange *x, const struct devnet_node *n)
 {
@@ -43,7 +44,8 @@ static void write_registration(struct exchange *x, const struct devnet_node *n)
     const struct tg_json_doc *doc = &n->registration.doc;
     TG_JSON_KEY(&x->w, "registration");
     tg_json_write_begin_object(&x->w);
-    TG_JSON_FOREACH_MEMBER(key, doc->nodes) {
+    TG_JSON_FOREACH_MEMBER(key, doc->nodes)
+    {
         bool secret = tg_json_string_eq(doc, key, TG_STR("current_node_token")) ||
                       tg_json_string_eq(doc, key, TG_STR("node_hmac_key"));
         tg_json_write_raw(&x->w, tg_json_raw(doc, key));
@@ -90,7 +92,8 @@ static void write_nodes(struct exchange *x)
     double credits = 0;
     TG_JSON_KEY(&x->w, "nodes");
     tg_json_write_begin_array(&x->w);
-    DEVNET_FOREACH(n, x->d) {
+    DEVNET_FOREACH(n, x->d)
+    {
         write_node(x, n);
         tasks += devnet_node_tasks(n);
         credits += n->credits;
@@ -115,7 +118,8 @@ void devnet_view(struct exchange *x)
     exchange_unlock(x);
 }
 
-/* ---- the page ------------------------------------------------------------------------------------------- */
+/* ---- the page -------------------------------------------------------------------------------------------
+ */
 
 /* Everything that varies comes as JSON and is set as text, so nothing a node says becomes markup. */
 static const char page[] =
@@ -130,7 +134,8 @@ static const char page[] =
     "function row(cells,tag){const tr=document.createElement('tr');for(const c of cells){"
     "const td=document.createElement(tag);td.textContent=c;tr.append(td)}return tr}\n"
     "async function show(){const d=await(await fetch('/devnet')).json();\n"
-    "document.getElementById('about').textContent=d.nodes.length+' nodes, '+d.tasks+' tasks, '+d.credits+' credits, '"
+    "document.getElementById('about').textContent=d.nodes.length+' nodes, '+d.tasks+' tasks, '+d.credits+' "
+    "credits, '"
     "+d.faults.length+' faults';\n"
     "document.getElementById('nodes').replaceChildren(row(columns,'th'),"
     "...d.nodes.map(n=>row(columns.map(c=>n[c]),'td')))}\n"
@@ -145,7 +150,8 @@ void devnet_page(struct exchange *x)
     tg_json_write_verbatim(&x->w, (struct tg_str){page, sizeof(page) - 1});
 }
 
-/* ---- faults --------------------------------------------------------------------------------------------- */
+/* ---- faults ---------------------------------------------------------------------------------------------
+ */
 
 static const char *apply_acts(struct devnet *d, struct crypto *crypto, const struct fault_acts *acts)
 {
@@ -182,8 +188,8 @@ const char *devnet_faults_apply(struct devnet *d, struct crypto *crypto, const s
     if (doc->nodes->type != TG_JSON_ARRAY)
         return apply_one(d, crypto, doc, doc->nodes, member);
     TG_JSON_FOREACH(object, doc->nodes)
-        if (!why)
-            why = apply_one(d, crypto, doc, object, member);
+    if (!why)
+        why = apply_one(d, crypto, doc, object, member);
     return why;
 }
 

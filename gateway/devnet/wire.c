@@ -11,7 +11,8 @@
 #define SEND_MS 10000
 #define SEND_PIECE (16u << 10)
 
-/* ---- waiting -------------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------------------
+ */
 
 /* True once the socket is ready; false: too late, or the directory stops. */
 static bool ready(const struct wire *c, short events, uint32_t ms)
@@ -35,7 +36,8 @@ static bool receive(struct wire *c)
     return true;
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------------------
+ */
 
 static enum wire_result refuse(struct http_refusal *why, uint16_t status, const char *reason)
 {
@@ -43,7 +45,8 @@ static enum wire_result refuse(struct http_refusal *why, uint16_t status, const 
     return WIRE_REFUSED;
 }
 
-static enum wire_result read_head(struct wire *c, struct http_head *head, size_t *head_len, struct http_refusal *why)
+static enum wire_result read_head(struct wire *c, struct http_head *head, size_t *head_len,
+                                  struct http_refusal *why)
 {
     static const struct http_limits limits = {WIRE_HEAD_MAX, WIRE_HEAD_MAX / 2, 100};
     size_t scanned = 0;
@@ -70,21 +73,24 @@ static enum wire_result read_plain(struct wire *c, uint64_t length, size_t head_
 }
 
 /* Decoded in place; what follows the body on the wire stays behind it, at *used. */
-static enum wire_result read_chunked(struct wire *c, size_t head_len, size_t *body_len, size_t *used, struct http_refusal *why)
+static enum wire_result read_chunked(struct wire *c, size_t head_len, size_t *body_len, size_t *used,
+                                     struct http_refusal *why)
 {
     struct http_chunked state = {0};
     *used = head_len;
     *body_len = 0;
     for (;;) {
         size_t consumed, out_len;
-        enum http_chunked_result r = http_chunked_decode(&state, c->in + *used, c->in_len - *used, &consumed,
-                                                         c->in + head_len + *body_len, WIRE_BODY_MAX - *body_len, &out_len);
+        enum http_chunked_result r =
+            http_chunked_decode(&state, c->in + *used, c->in_len - *used, &consumed,
+                                c->in + head_len + *body_len, WIRE_BODY_MAX - *body_len, &out_len);
         *used += consumed;
         *body_len += out_len;
         if (r == HTTP_CHUNKED_DONE)
             return WIRE_OK;
         if (r != HTTP_CHUNKED_MORE)
-            return r == HTTP_CHUNKED_FULL ? refuse(why, 413, "the body is too large") : refuse(why, 400, "malformed chunk");
+            return r == HTTP_CHUNKED_FULL ? refuse(why, 413, "the body is too large")
+                                          : refuse(why, 400, "malformed chunk");
         if (c->in_len == WIRE_IN_BYTES)
             return refuse(why, 413, "the body is too large");
         if (!receive(c))
@@ -92,8 +98,8 @@ static enum wire_result read_chunked(struct wire *c, size_t head_len, size_t *bo
     }
 }
 
-static enum wire_result read_body(struct wire *c, const struct http_head *head, size_t head_len, struct tg_str *body,
-                                  size_t *used, struct http_refusal *why)
+static enum wire_result read_body(struct wire *c, const struct http_head *head, size_t head_len,
+                                  struct tg_str *body, size_t *used, struct http_refusal *why)
 {
     enum wire_result rc = WIRE_OK;
     size_t len = 0;
@@ -128,7 +134,8 @@ void wire_consume(struct wire *c, size_t used)
     memmove(c->in, c->in + used, c->in_len);
 }
 
-/* ---- answers -------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------------------
+ */
 
 static bool send_piece(struct wire *c, const char *p, size_t len)
 {
