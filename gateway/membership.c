@@ -98,7 +98,7 @@ static uint64_t watch_backend(void *self, uint64_t now_ns)
     return UINT64_MAX;
 }
 
-/* Its snapshots of keys are the workers' until they have ended. */
+/* Its end comes with the control loop's, after the workers': they read its snapshots of keys. */
 static void add_directory(struct gateway *g, const struct directory_options *o)
 {
     static const struct directory_hooks functions = {NULL, publish_keys, set_max_concurrent, observe, exit_process};
@@ -115,6 +115,11 @@ static void add_directory(struct gateway *g, const struct directory_options *o)
     struct control_part part = directory_part(m->directory), watch = {.name = "backend", .turn = watch_backend, .self = g};
     control_add(g->control, &part);
     control_add(g->control, &watch);
+}
+
+static void end_spans(void *self)
+{
+    spans_destroy(self);
 }
 
 static void add_spans(struct gateway *g)
@@ -134,7 +139,7 @@ static void add_spans(struct gateway *g)
         log_error("trace.endpoint is too long, or out of memory: no spans are exported");
         return;
     }
-    struct control_part part = {.name = "spans", .turn = spans_turn, .self = m->spans};
+    struct control_part part = {.name = "spans", .turn = spans_turn, .finish = end_spans, .self = m->spans};
     control_add(g->control, &part);
 }
 
@@ -167,8 +172,6 @@ void membership_reload(struct gateway *g)
 void membership_close(struct gateway *g)
 {
     struct membership *m = &g->membership;
-    spans_destroy(m->spans);
-    directory_destroy(m->directory);
     zone_destroy(m->zone);
     crypto_destroy(m->crypto);
     crypto_wipe(&m->cx, sizeof(m->cx));

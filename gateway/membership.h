@@ -44,7 +44,7 @@ int membership_open(struct gateway *g);
 void membership_start(struct gateway *g);
 /** Take over what of the new configuration can be changed while serving. */
 void membership_reload(struct gateway *g);
-/** After the control loop has ended. */
+/** After the workers have ended. Directory and spans end with the control loop. */
 void membership_close(struct gateway *g);
 
 /** Prometheus text about the directory and spans. Thread: any. */
