@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For each line of JSON on stdin two lines on stdout: its canonical text in either form. canonical.py asks. */
+/* For each line of JSON on stdin two lines on stdout: its canonical text in either form. canonical.py asks.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include "gateway/base/json_canonical.h"

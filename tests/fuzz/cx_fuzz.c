@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzz target: confidential envelopes. The input is a request as it is posted; it is opened with the key of the contract's
- * test vectors. What opens was sealed for its task, and sealing it again gives the same bytes. Then the input is what
- * an honest client sends: it opens, and with any bit changed it does not.
+ * Fuzz target: confidential envelopes. The input is a request as it is posted; it is opened with the key of
+ * the contract's test vectors. What opens was sealed for its task, and sealing it again gives the same bytes.
+ * Then the input is what an honest client sends: it opens, and with any bit changed it does not.
  */
 #include "gateway/base/base64.h"
 #include "gateway/dialect/iicp_cx.h"
@@ -58,22 +58,25 @@ static void seal(const uint8_t *secret, const uint8_t *nonce, struct tg_str task
     uint8_t key[CRYPTO_KEY_BYTES];
     struct tg_str info_str = {info, join(info, TG_STR("IICP-CX-v1"), task_id, intent)};
     struct tg_str aad_str = {aad, join(aad, task_id, TG_STR("|"), intent)};
-    struct tg_str ikm = {(const char *)secret, IICP_CX_SECRET_BYTES}, salt = {(const char *)nonce, CRYPTO_NONCE_BYTES};
+    struct tg_str ikm = {(const char *)secret, IICP_CX_SECRET_BYTES},
+                  salt = {(const char *)nonce, CRYPTO_NONCE_BYTES};
     require(crypto_hkdf(crypto, ikm, salt, info_str, key, sizeof(key)) == 0);
     require(crypto_seal(crypto, key, nonce, aad_str, plain, out) == 0);
 }
 
-/* ---- the input as a request ----------------------------------------------------------------------------- */
+/* ---- the input as a request -----------------------------------------------------------------------------
+ */
 
-static void check_opened(const struct tg_json_doc *doc, const struct tg_json_node *conf, struct tg_str task_id,
-                         struct tg_str intent, const struct iicp_cx_opened *opened)
+static void check_opened(const struct tg_json_doc *doc, const struct tg_json_node *conf,
+                         struct tg_str task_id, struct tg_str intent, const struct iicp_cx_opened *opened)
 {
     static char body[INPUT_MAX];
     static uint8_t again[INPUT_MAX];
     char text[256];
     uint8_t nonce[CRYPTO_NONCE_BYTES];
     int64_t len = tg_json_unescape(doc, tg_json_get(doc, conf, TG_STR("nonce")), text, sizeof(text));
-    require(len >= 0 && base64_read(nonce, sizeof(nonce), (struct tg_str){text, (size_t)len}) == (int64_t)sizeof(nonce));
+    require(len >= 0 &&
+            base64_read(nonce, sizeof(nonce), (struct tg_str){text, (size_t)len}) == (int64_t)sizeof(nonce));
     len = tg_json_unescape(doc, tg_json_get(doc, conf, TG_STR("encrypted_body")), body, sizeof(body));
     require(len >= 0);
     len = base64_read(body, sizeof(body), (struct tg_str){body, (size_t)len});
@@ -102,7 +105,8 @@ static void fuzz_request(const uint8_t *data, size_t size)
     free(out);
 }
 
-/* ---- the input as a plaintext --------------------------------------------------------------------------- */
+/* ---- the input as a plaintext ---------------------------------------------------------------------------
+ */
 
 static void write_member(struct tg_json_writer *w, struct tg_str key, const void *bytes, size_t n)
 {
@@ -111,7 +115,8 @@ static void write_member(struct tg_json_writer *w, struct tg_str key, const void
     tg_json_write_string(w, (struct tg_str){text, base64_write(text, bytes, n)});
 }
 
-static enum iicp_cx_result open_sealed(const uint8_t *ephemeral, const uint8_t *sealed, size_t len, struct iicp_cx_opened *o)
+static enum iicp_cx_result open_sealed(const uint8_t *ephemeral, const uint8_t *sealed, size_t len,
+                                       struct iicp_cx_opened *o)
 {
     static char text[2 * INPUT_MAX + 1024], out[INPUT_MAX + CRYPTO_TAG_BYTES];
     static const uint8_t nonce[CRYPTO_NONCE_BYTES];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzz target: consumer tokens and Authorization headers. The input is taken for a token, for the header, and for claims
- * that the directory signed. A token that was cached gets the same verdict, and only claims that say what is asked
- * for are accepted.
+ * Fuzz target: consumer tokens and Authorization headers. The input is taken for a token, for the header, and
+ * for claims that the directory signed. A token that was cached gets the same verdict, and only claims that
+ * say what is asked for are accepted.
  */
 #include "gateway/base/base64.h"
 #include "gateway/base/hex.h"
@@ -21,7 +21,8 @@ static struct crypto *crypto;
 static struct iicp_keys keys;
 static struct iicp_token_cache cache;
 static uint8_t seed[CRYPTO_KEY_BYTES];
-static const struct iicp_token_scope scope = {TG_STR_INIT("n1"), TG_STR_INIT("urn:iicp:intent:llm:chat:v1"), 1100};
+static const struct iicp_token_scope scope = {TG_STR_INIT("n1"), TG_STR_INIT("urn:iicp:intent:llm:chat:v1"),
+                                              1100};
 
 static void require(bool holds)
 {
@@ -67,7 +68,8 @@ static void fuzz_header(const uint8_t *data, size_t size)
     free(copy);
 }
 
-/* ---- claims that were signed ---------------------------------------------------------------------------- */
+/* ---- claims that were signed ----------------------------------------------------------------------------
+ */
 
 static bool says(const struct tg_json_doc *doc, struct tg_str key, struct tg_str value)
 {
@@ -82,7 +84,8 @@ static bool acceptable(const uint8_t *claims, size_t size)
     struct tg_json_error err;
     if (tg_json_parse(&doc, (const char *)claims, size, &err) < 0)
         return false;
-    const struct tg_json_node *v = tg_json_get(&doc, nodes, TG_STR("v")), *exp = tg_json_get(&doc, nodes, TG_STR("exp"));
+    const struct tg_json_node *v = tg_json_get(&doc, nodes, TG_STR("v")),
+                              *exp = tg_json_get(&doc, nodes, TG_STR("exp"));
     return v && v->type == TG_JSON_INT && v->i64 == 1 && says(&doc, TG_STR("aud"), scope.node_id) &&
            (says(&doc, TG_STR("intent"), scope.intent) || says(&doc, TG_STR("intent"), TG_STR("*"))) && exp &&
            tg_json_is_number(exp) && tg_json_number(exp) >= 1090;
@@ -105,7 +108,8 @@ static void fuzz_claims(const uint8_t *claims, size_t size)
     else if (size == 0)
         require(r == IICP_TOKEN_MALFORMED);
     else
-        require((r == IICP_TOKEN_OK) == acceptable(claims, size) && r != IICP_TOKEN_SIGNATURE && r != IICP_TOKEN_FAILED);
+        require((r == IICP_TOKEN_OK) == acceptable(claims, size) && r != IICP_TOKEN_SIGNATURE &&
+                r != IICP_TOKEN_FAILED);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
