@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this node will not do whoever asks (section 10.3), and what it is willing to do with and for other nodes
- * (section 4.3). Pure.
+ * What this node will not do whoever asks (section 10.3), and what it is willing to do with and for other
+ * nodes (section 4.3). Pure.
  */
 #ifndef TG_IICP_POLICY_H
 #define TG_IICP_POLICY_H
