@@ -11,6 +11,7 @@
 #include "load/clock.h"
 #include "load/options.h"
 #include "load/report.h"
+#include "load/tls.h"
 
 static struct run run;
 
@@ -142,6 +143,14 @@ static int run_threads(struct report *report, struct client *clients)
     return rc;
 }
 
+static void note_tls(struct report *report, const struct client *clients)
+{
+    if (!run.options->tls)
+        return;
+    report->tls_version = tls_version(clients[0].tls);
+    report->tls_suite = tls_suite(clients[0].tls);
+}
+
 static int measure(struct report *report, struct client *clients, struct stats *total)
 {
     int rc = run_threads(report, clients);
@@ -156,6 +165,8 @@ static int measure(struct report *report, struct client *clients, struct stats *
     }
     for (uint32_t i = 0; i < run.options->threads; i++)
         stats_merge(total, clients[i].stats);
+    stats_finish(total);
+    note_tls(report, clients);
     if (run.options->json)
         report_json(report);
     else

@@ -9,8 +9,10 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -59,8 +61,8 @@ def hang_up(request_id, n):
 class Peer:
     """A small server whose answers come from a function of the request's id and its number on the connection."""
 
-    def __init__(self, answer):
-        self.answer = answer
+    def __init__(self, answer, tls=None):
+        self.answer, self.tls = answer, tls
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -72,6 +74,8 @@ class Peer:
 
     def serve(self, conn):
         try:
+            if self.tls:
+                conn = self.tls.wrap_socket(conn, server_side=True)
             with conn, conn.makefile("rb") as stream:
                 n = 0
                 while (request_id := self.read_request(stream)) is not None:
@@ -222,6 +226,65 @@ def silence_times_out():
         assert result["requests"] == 0
 
 
+def certificate():
+    """A server's side of TLS, with a key that nobody else has."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as folder:
+        pem = os.path.join(folder, "both.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", pem, "-out", pem + ".crt", "-subj", "/CN=smoke"], check=True, capture_output=True)
+        context.load_cert_chain(pem + ".crt", pem)
+    return context
+
+
+def tls_is_spoken_with_both_versions():
+    context = certificate()
+    for version, name in (("1.2", "TLSv1.2"), ("1.3", "TLSv1.3")):
+        for io in BACKENDS:
+            port = Peer(plain, context).port
+            for flags in (["--pipeline", "4"], ["--rate", "200"], ["--threads", "2"]):
+                result = run(port, "--tls", "--tls-version", version, "--io", io, "--verify", *flags)
+                expect(result)
+                assert result["tls"]["version"] == name and result["tls"]["suite"], result["tls"]
+                assert result["requests"] > 0 and result["tls"]["handshakes"] == 0
+
+
+def connections_resume_their_sessions_only_if_asked_to():
+    context = certificate()
+    for version in ("1.2", "1.3"):
+        for io in BACKENDS:
+            for flags, resumed in ((["--resume"], True), ([], False)):
+                result = run(Peer(closing, context).port, "--tls", "--tls-version", version, "--io", io, *flags)
+                expect(result, reconnects=True)
+                assert result["tls"]["handshakes"] == result["opening_us"]["count"] > 0
+                assert result["tls"]["resumed"] == (result["tls"]["handshakes"] if resumed else 0), result["tls"]
+
+
+class Plain(Peer):
+    """Does not understand a handshake, and says so in words."""
+
+    def serve(self, conn):
+        with conn:
+            conn.recv(65536)
+            conn.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+def a_server_without_tls_is_named_as_such():
+    mute = socket.create_server(("127.0.0.1", 0))  # the kernel accepts, and nobody ever says a word
+    for io in BACKENDS:
+        for port, why in ((Plain(plain).port, "TLS: wrong version number"), (mute.getsockname()[1], "timed out")):
+            done = subprocess.run([BENCH_LOAD, "--io", io, "--timeout", "1", "--connections", "4",
+                                   f"https://127.0.0.1:{port}"], capture_output=True, text=True, timeout=30)
+            assert done.returncode == 1 and why in done.stderr, done.stderr
+    mute.close()
+
+
+def refusals_are_timed_apart():
+    for result in each_backend(busy):
+        every, accepted, refused = (result[kind]["count"] for kind in ("latency_us", "accepted_us", "refused_us"))
+        assert 0 < refused and 0 < accepted and every == accepted + refused, (every, accepted, refused)
+
+
 def a_large_body_arrives_whole():
     path = f"/tmp/bench-smoke-{os.getpid()}.json"
     with open(path, "w") as f:
@@ -261,7 +324,9 @@ TESTS = [a_least_work_server_is_measured_without_errors, the_open_loop_keeps_to_
          waiting_behind_a_slow_server_counts_as_latency, chunked_answers_are_understood,
          an_announced_close_is_followed_by_a_new_connection, a_hang_up_loses_the_request,
          another_id_is_a_mismatch_and_fails_the_run, statuses_are_counted_apart,
-         garbage_is_malformed_and_fails_the_run, silence_times_out, a_large_body_arrives_whole,
+         garbage_is_malformed_and_fails_the_run, silence_times_out, tls_is_spoken_with_both_versions,
+         connections_resume_their_sessions_only_if_asked_to, a_server_without_tls_is_named_as_such,
+         refusals_are_timed_apart, a_large_body_arrives_whole,
          an_interrupt_prints_what_was_measured, nobody_listening_is_one_clear_line, help_names_every_flag_once]
 
 

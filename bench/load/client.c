@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "flow.h"
 #include "options.h"
+#include "tls.h"
 
 #define RETRY_NS (100 * NS_PER_MS)
 
@@ -102,17 +103,29 @@ void flow_pace(struct client *c)
     }
 }
 
+void client_send(struct client *c, struct conn *conn, const char *bytes, uint32_t len)
+{
+    conn->outgoing = bytes;
+    conn->to_send = len;
+    conn->sent = 0;
+    conn->sending = true;
+    c->io->send(c->io_state, conn, bytes, len);
+}
+
 static void start_send(struct client *c, struct conn *conn)
 {
     char *bytes = conn->out + conn->filling * half_bytes(c);
 
-    conn->to_send = conn->filled;
-    conn->sent = conn->filled = 0;
+    uint32_t len = conn->filled;
+
+    conn->filled = 0;
     conn->filling ^= 1;
-    conn->sending = true;
     if (c->measuring)
-        c->stats->bytes_out += conn->to_send;
-    c->io->send(c->io_state, conn, bytes, conn->to_send);
+        c->stats->bytes_out += len;
+    if (c->tls)
+        tls_send(c, conn, bytes, len);
+    else
+        client_send(c, conn, bytes, len);
 }
 
 /* One send for each connection with something to say, however many requests that is. */
@@ -130,8 +143,6 @@ void flow_flush(struct client *c)
 
 void client_on_sent(struct client *c, struct conn *conn, int sent)
 {
-    char *half = conn->out + (conn->filling ^ 1) * half_bytes(c);
-
     if (sent < 0) {
         conn->sending = false;
         client_on_end(c, conn, sent);
@@ -139,10 +150,12 @@ void client_on_sent(struct client *c, struct conn *conn, int sent)
     }
     conn->sent += (uint32_t)sent;
     if (conn->sent < conn->to_send) {
-        c->io->send(c->io_state, conn, half + conn->sent, conn->to_send - conn->sent);
+        c->io->send(c->io_state, conn, conn->outgoing + conn->sent, conn->to_send - conn->sent);
         return;
     }
     conn->sending = false;
+    if (c->tls)
+        tls_send_rest(c, conn);
     if (conn->filled)
         mark_dirty(c, conn);
 }
@@ -173,7 +186,8 @@ static void count_answer(struct client *c, const struct slot *slot, const struct
         s->status[r->head.status]++;
     }
     if (slot->due_ns >= c->run->measure_ns && slot->due_ns < c->end_ns) {
-        histogram_record(&s->latency, c->now_ns - slot->due_ns);
+        histogram_record(stats_is_refusal(r->head.status) ? &s->refusal : &s->latency,
+                         c->now_ns - slot->due_ns);
         if (c->o->rate > 0)
             histogram_record(&s->service, c->now_ns - slot->sent_ns);
     }
@@ -226,10 +240,18 @@ static int read_answers(struct client *c, struct conn *conn, struct tg_str in)
 
 void client_on_bytes(struct client *c, struct conn *conn, const char *bytes, size_t len)
 {
+    if (!conn_is_live(conn))
+        return;
+    if (c->tls)
+        tls_on_bytes(c, conn, bytes, (uint32_t)len);
+    else
+        client_on_plain(c, conn, bytes, len);
+}
+
+void client_on_plain(struct client *c, struct conn *conn, const char *bytes, size_t len)
+{
     int rc;
 
-    if (conn->state != CONN_OPEN)
-        return;
     if (c->measuring)
         c->stats->bytes_in += len;
     rc = read_answers(c, conn, (struct tg_str){bytes, len});
@@ -244,6 +266,8 @@ void client_on_bytes(struct client *c, struct conn *conn, const char *bytes, siz
 
 void client_on_end(struct client *c, struct conn *conn, int rc)
 {
+    if (conn->state == CONN_GREETING)
+        client_on_open(c, conn, rc ? rc : -ECONNRESET);
     if (conn->state != CONN_OPEN)
         return;
     if (rc == 0 && conn->in_flight && response_ends_at_close(&conn->response))
@@ -267,6 +291,7 @@ void flow_drop(struct client *c, struct conn *conn)
 void client_on_gone(struct client *c, struct conn *conn)
 {
     close(conn->fd);
+    tls_forget(conn);
     conn->fd = -1;
     conn->state = CONN_DOWN;
     conn->sending = false;
@@ -297,28 +322,44 @@ void flow_connect(struct client *c, struct conn *conn)
     }
     conn->fd = rc;
     conn->state = CONN_CONNECTING;
+    conn->began_ns = c->now_ns;
     conn->deadline_ns = c->now_ns + (uint64_t)(c->o->timeout * 1e9);
     rc = c->io->connect(c->io_state, conn);
     if (rc)
         client_on_open(c, conn, rc);
 }
 
-void client_on_open(struct client *c, struct conn *conn, int rc)
+static void fail_to_open(struct client *c, struct conn *conn, int rc)
 {
-    if (conn->state != CONN_CONNECTING)
-        return;
-    if (rc) {
-        conn->deadline_ns = c->now_ns + RETRY_NS;
-        c->stats->connect_errors++;
-        c->error = rc;
-        flow_drop(c, conn);
-        return;
-    }
+    conn->deadline_ns = c->now_ns + RETRY_NS;
+    c->stats->connect_errors++;
+    c->error = rc;
+    flow_drop(c, conn);
+}
+
+static void open_up(struct client *c, struct conn *conn)
+{
     conn->state = CONN_OPEN;
     conn->deadline_ns = 0;
     c->open_count++;
     if (conn->opened_before)
         c->stats->reconnects++;
     conn->opened_before = true;
+    if (c->measuring)
+        histogram_record(&c->stats->opening, c->now_ns - conn->began_ns);
     flow_go_on(c, conn);
+}
+
+void client_on_open(struct client *c, struct conn *conn, int rc)
+{
+    if (conn->state != CONN_CONNECTING && conn->state != CONN_GREETING)
+        return;
+    if (rc) {
+        fail_to_open(c, conn, rc);
+    } else if (c->tls && conn->state == CONN_CONNECTING) {
+        conn->state = CONN_GREETING;
+        tls_greet(c, conn);
+    } else {
+        open_up(c, conn);
+    }
 }

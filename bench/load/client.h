@@ -13,8 +13,11 @@
 #include "stats.h"
 
 struct options;
+struct tls;
+struct tls_conn;
 
-enum conn_state { CONN_DOWN, CONN_CONNECTING, CONN_OPEN, CONN_CLOSING };
+/* Greeting: the TLS handshake, where there is TLS. Bytes move while greeting and open. */
+enum conn_state { CONN_DOWN, CONN_CONNECTING, CONN_GREETING, CONN_OPEN, CONN_CLOSING };
 
 /* A request in flight. */
 struct slot {
@@ -28,10 +31,13 @@ struct conn {
     uint16_t in_flight, oldest; /* of `slots`, a ring of --pipeline places */
     uint16_t held;              /* operations the kernel still has: the io_uring back end's own count */
     bool active, dirty, ready, sending, opened_before;
-    uint8_t filling;                  /* which half of `out` takes new requests; the other may be on its way */
-    uint32_t filled, to_send, sent;   /* bytes: waiting in the filling half; whole and part of the other */
-    uint64_t deadline_ns;             /* connecting: give up then; down: try again then */
-    char *out;                        /* two halves of --pipeline requests each */
+    uint8_t filling;                /* which half of `out` takes new requests; the other may be on its way */
+    uint32_t filled, to_send, sent; /* bytes: waiting in the filling half; whole and part of `outgoing` */
+    uint64_t began_ns;              /* to connect */
+    uint64_t deadline_ns;           /* connecting: give up then; down: try again then */
+    const char *outgoing;           /* what `to_send` and `sent` count in */
+    struct tls_conn *tls;           /* its TLS session while it is greeting or open, NULL without TLS */
+    char *out;                      /* two halves of --pipeline requests each */
     struct slot *slots;
     struct conn *next_dirty, *next_ready;
     struct response response;
@@ -62,6 +68,7 @@ struct client {
     size_t id_hint; /* where in the answer the id was found last */
     struct pacer pacer;
     struct response_memo memo;
+    struct tls *tls; /* NULL without --tls */
     struct stats *stats;
     struct conn *conns;
     uint32_t conn_count, active_count, index;
@@ -72,12 +79,21 @@ struct client {
     _Atomic uint64_t progress; /* answers in the window so far, for the line on the terminal */
 };
 
-/* What back ends report. `rc` is 0 or a negative errno. */
+static inline bool conn_is_live(const struct conn *conn)
+{
+    return conn->state == CONN_GREETING || conn->state == CONN_OPEN;
+}
+
+/* What back ends report, and TLS when a handshake is over. `rc` is 0 or a negative errno. */
 void client_on_open(struct client *c, struct conn *conn, int rc);
 void client_on_bytes(struct client *c, struct conn *conn, const char *bytes, size_t len);
 void client_on_sent(struct client *c, struct conn *conn, int sent_or_errno);
 void client_on_end(struct client *c, struct conn *conn, int rc);
 void client_on_gone(struct client *c, struct conn *conn);
+
+/* What TLS hands back: answers unsealed, and records to send, which stay untouched until they are sent. */
+void client_on_plain(struct client *c, struct conn *conn, const char *bytes, size_t len);
+void client_send(struct client *c, struct conn *conn, const char *bytes, uint32_t len);
 
 /**
  * Prepares thread `index` of --threads with its share of the connections.

@@ -59,7 +59,7 @@ static void on_writable(struct epoll *e, struct conn *conn)
     if (conn->state == CONN_CONNECTING) {
         getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len);
         client_on_open(e->client, conn, -error);
-    } else if (conn->state == CONN_OPEN && conn->sending) {
+    } else if (conn_is_live(conn) && conn->sending) {
         /* Reporting nothing sent makes the client offer the rest again. */
         client_on_sent(e->client, conn, 0);
     }
@@ -70,7 +70,7 @@ static void on_readable(struct epoll *e, struct conn *conn)
 {
     ssize_t n = READ_BYTES;
 
-    while (n == READ_BYTES && conn->state == CONN_OPEN) {
+    while (n == READ_BYTES && conn_is_live(conn)) {
         n = recv(conn->fd, e->bytes, READ_BYTES, 0);
         if (n > 0)
             client_on_bytes(e->client, conn, e->bytes, (size_t)n);

@@ -103,7 +103,7 @@ static void on_recv(struct uring *u, struct conn *conn, const struct io_uring_cq
         give_buffer(u, id);
     if (cqe->res <= 0 && cqe->res != -ENOBUFS)
         client_on_end(u->client, conn, cqe->res);
-    else if (!(cqe->flags & IORING_CQE_F_MORE) && conn->state == CONN_OPEN)
+    else if (!(cqe->flags & IORING_CQE_F_MORE) && conn_is_live(conn))
         arm_recv(u, conn);
 }
 
@@ -125,7 +125,7 @@ static void dispatch(struct uring *u, const struct io_uring_cqe *cqe)
         on_recv(u, conn, cqe);
     else if (op == OP_CONNECT)
         on_connect(u, conn, cqe->res);
-    else if (conn->state == CONN_OPEN)
+    else if (conn_is_live(conn))
         client_on_sent(u->client, conn, cqe->res);
     conn->held -= last;
     if (conn->held == 0 && conn->state == CONN_CLOSING)

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "flow.h"
 #include "options.h"
+#include "tls.h"
 
 #define NAP_NS (50 * NS_PER_MS) /* how long a quiet thread sleeps before it looks at the clock again */
 #define SWEEP_NS NS_PER_MS
@@ -25,11 +26,13 @@ static void give_up_late(struct client *c, struct conn *conn)
 {
     uint64_t limit_ns = (uint64_t)(c->o->timeout * 1e9);
 
-    if (conn->state == CONN_OPEN && conn->in_flight && c->now_ns - conn->slots[conn->oldest].sent_ns > limit_ns) {
+    if (conn->state == CONN_OPEN && conn->in_flight &&
+        c->now_ns - conn->slots[conn->oldest].sent_ns > limit_ns) {
         c->stats->timeouts += conn->in_flight;
         c->stats->lost -= conn->in_flight; /* flow_drop() is about to count them there */
         flow_drop(c, conn);
-    } else if (conn->state == CONN_CONNECTING && conn->deadline_ns <= c->now_ns) {
+    } else if ((conn->state == CONN_CONNECTING || conn->state == CONN_GREETING) &&
+               conn->deadline_ns <= c->now_ns) {
         client_on_open(c, conn, -ETIMEDOUT);
     } else if (conn->state == CONN_DOWN && conn->deadline_ns <= c->now_ns && c->reconnecting) {
         flow_connect(c, conn);
@@ -211,6 +214,9 @@ static int prepare(struct client *c)
 
     if (rc)
         return rc;
+    c->tls = c->o->tls ? tls_create(c->o) : NULL;
+    if (c->o->tls && !c->tls)
+        return -ENOMEM;
     c->io_state = c->io->create(c, c->conn_count, buffer_bytes(c->o));
     return c->io_state ? 0 : -errno;
 }
@@ -288,7 +294,9 @@ void client_destroy(struct client *c)
         if (c->conns[i].fd >= 0)
             close(c->conns[i].fd);
         response_finish(&c->conns[i].response);
+        tls_forget(&c->conns[i]);
     }
+    tls_destroy(c->tls);
     free(c->stats);
     free(c->conns);
     free(c->out_bytes);

@@ -33,7 +33,7 @@ static const struct row rows[] = {
 static void print_help(void)
 {
     printf("usage: bench-load [options] TARGET\n\n"
-           "Sends HTTP/1.1 requests to TARGET (http://HOST:PORT, HOST:PORT) and reports rate and latency.\n\n");
+           "Sends HTTP/1.1 requests to TARGET (http:// or https://HOST:PORT, HOST:PORT) and reports rate and latency.\n\n");
     for (size_t i = 0; i < ROWS; i++) {
         const struct row *r = &rows[i];
         int used = printf("  --%s%s%s", r->flag, r->arg ? " " : "", r->arg ? r->arg : "");
@@ -163,6 +163,9 @@ static int parse_words(struct options *o)
     o->spin = strcmp(o->wait, "spin") == 0 || (strcmp(o->wait, "auto") == 0 && o->rate > 0);
     if (!o->spin && strcmp(o->wait, "sleep") && strcmp(o->wait, "auto"))
         return bad("wait", o->wait, "must be sleep, spin or auto");
+    o->tls_12 = strcmp(o->tls_max, "1.2") == 0;
+    if (!o->tls_12 && strcmp(o->tls_max, "1.3"))
+        return bad("tls-version", o->tls_max, "must be 1.2 or 1.3");
     o->force_uring = strcmp(o->io, "uring") == 0;
     o->force_epoll = strcmp(o->io, "epoll") == 0;
     if (!o->force_uring && !o->force_epoll && strcmp(o->io, "auto"))
@@ -256,5 +259,11 @@ enum options_result options_parse(int argc, char **argv, struct options *o)
         return OPTIONS_BAD;
     }
     o->target = argv[optind];
-    return derive(o) || target_resolve(o) ? OPTIONS_BAD : OPTIONS_RUN;
+    if (derive(o) || target_resolve(o))
+        return OPTIONS_BAD;
+    if (o->resume && !o->tls) {
+        bad("resume", "", "only TLS has sessions: add --tls");
+        return OPTIONS_BAD;
+    }
+    return OPTIONS_RUN;
 }

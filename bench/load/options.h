@@ -36,7 +36,7 @@ struct options {
     int pids[OPTIONS_PIDS_MAX];
     uint32_t pid_count;
     uint32_t row_first, row_last;
-    bool poisson, spin, force_uring, force_epoll;
+    bool poisson, spin, force_uring, force_epoll, tls_12;
 };
 
 enum options_result {

@@ -64,6 +64,18 @@ static void text_server(const struct report *r)
            (double)(r->after.voluntary_switches - r->before.voluntary_switches) / seconds);
 }
 
+/* New connections were opened inside the window only if the server closed the old ones. */
+static void text_tls(const struct report *r)
+{
+    const struct stats *s = r->stats;
+
+    if (r->options->tls)
+        printf("TLS        %s %s, %.0f handshakes/s, %.0f of them resumed\n", r->tls_version, r->tls_suite,
+               (double)s->opening.count / r->seconds, (double)s->resumed / r->seconds);
+    if (s->opening.count)
+        text_latency("opening", &s->opening);
+}
+
 void report_text(const struct report *r)
 {
     const struct options *o = r->options;
@@ -80,6 +92,11 @@ void report_text(const struct report *r)
     text_latency("latency", &s->latency);
     if (o->rate > 0)
         text_latency("service", &s->service);
+    if (s->refusal.count) {
+        text_latency("accepted", &s->accepted);
+        text_latency("refused", &s->refusal);
+    }
+    text_tls(r);
     text_statuses(s);
 #define COUNTER(name, what) text_error(s->name, #name, what);
     STATS_ERRORS(COUNTER)
@@ -145,6 +162,13 @@ static void json_processes(const struct report *r)
            r->after.voluntary_switches - r->before.voluntary_switches);
 }
 
+static void json_tls(const struct report *r)
+{
+    if (r->options->tls)
+        printf(",\"tls\":{\"version\":\"%s\",\"suite\":\"%s\",\"handshakes\":%" PRIu64 ",\"resumed\":%" PRIu64 "}",
+               r->tls_version, r->tls_suite, r->stats->opening.count, r->stats->resumed);
+}
+
 void report_json(const struct report *r)
 {
     const struct options *o = r->options;
@@ -161,6 +185,10 @@ void report_json(const struct report *r)
     json_latency("latency_us", &s->latency);
     if (o->rate > 0)
         json_latency("service_us", &s->service);
+    json_latency("accepted_us", &s->accepted);
+    json_latency("refused_us", &s->refusal);
+    json_latency("opening_us", &s->opening);
+    json_tls(r);
     json_counts(s);
     json_processes(r);
     printf("}\n");

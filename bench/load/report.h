@@ -12,9 +12,10 @@ struct report {
     const struct options *options;
     const char *io;
     const struct stats *stats;
-    double seconds;         /* measured, which a signal may have cut short */
-    int interrupted;        /* by a signal */
-    struct procstat before; /* of the server; all zeroes unless it could be read */
+    double seconds;                      /* measured, which a signal may have cut short */
+    int interrupted;                     /* by a signal */
+    const char *tls_version, *tls_suite; /* of the last handshake, with --tls */
+    struct procstat before;              /* of the server; all zeroes unless it could be read */
     struct procstat after;
 };
 

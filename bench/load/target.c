@@ -26,15 +26,24 @@ static bool is_loopback(const struct sockaddr_storage *addr)
     return addr->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
 }
 
+static const char *after_scheme(struct options *o)
+{
+    if (strncmp(o->target, "https://", 8) == 0) {
+        o->tls = true;
+        return o->target + 8;
+    }
+    return strncmp(o->target, "http://", 7) == 0 ? o->target + 7 : o->target;
+}
+
 /* Cuts "http://HOST:PORT/path" in place; the path stays with the options. */
 static int split(struct options *o, char *host, const char **port)
 {
-    const char *rest = strncmp(o->target, "http://", 7) == 0 ? o->target + 7 : o->target;
+    const char *rest = after_scheme(o);
     size_t len = strcspn(rest, "/");
     char *colon;
 
     if (strstr(rest, "://"))
-        return bad(o, "only http:// is spoken");
+        return bad(o, "only http:// and https:// are spoken");
     if (len == 0 || len >= sizeof(o->host))
         return bad(o, "no host in it");
     if (rest[len] && rest[len + 1] && !o->path[0])

@@ -74,7 +74,7 @@ struct iicp_registration {
 #define REGISTER_TEXT(field, member) struct tg_str field;
 #define REGISTER_JSON(field, member) struct tg_str field;
 #include "iicp_register.def"
-    struct iicp_cip cip;
+    struct iicp_cip_config cip;
     struct iicp_pricing pricing;
     struct iicp_windows_utc availability;
 };

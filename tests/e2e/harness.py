@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Test cases over variants of the gateway, and a runner that meson understands."""
+import concurrent.futures
 import sys
+import threading
 import unittest
 
 import gateway
@@ -72,22 +74,30 @@ def uring():
     return _uring[0]
 
 
-class TapResult(unittest.TestResult):
+class Tap:
+    """Numbers and prints the cases of a run, in whatever order they end."""
     def __init__(self):
-        super().__init__()
-        self.number = 0
+        self.number, self.lock = 0, threading.Lock()
 
-    def line(self, ok, test, note=""):
-        self.number += 1
-        print("%s %d - %s%s" % ("ok" if ok else "not ok", self.number, name_of(test), note), flush=True)
+    def say(self, ok, test, note="", text=""):
+        with self.lock:
+            self.number += 1
+            lines = ["%s %d - %s%s" % ("ok" if ok else "not ok", self.number, name_of(test), note)]
+            print("\n".join(lines + ["# " + line for line in text.rstrip().splitlines()]), flush=True)
+
+
+class TapResult(unittest.TestResult):
+    def __init__(self, tap):
+        super().__init__()
+        self.tap = tap
 
     def addSuccess(self, test):
         super().addSuccess(test)
-        self.line(True, test)
+        self.tap.say(True, test)
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
-        self.line(True, test, " # SKIP " + reason)
+        self.tap.say(True, test, " # SKIP " + reason)
 
     def addError(self, test, err):
         super().addError(test, err)
@@ -103,24 +113,32 @@ class TapResult(unittest.TestResult):
             self.explain(subtest, self._exc_info_to_string(err, test))
 
     def explain(self, test, text):
-        self.line(False, test)
-        for line in text.rstrip().splitlines():
-            print("# " + line, flush=True)
+        self.tap.say(False, test, text=text)
 
 
 def name_of(test):
     return test.id().replace("__main__.", "").replace("#", "")
 
 
-def main():
-    """TAP for all cases of the calling file, or for those whose name contains an argument."""
+def main(at_once=1):
+    """TAP for all cases of the calling file, or for those whose name contains an argument. @at_once: so many classes run
+    side by side; worth it where cases wait more than they work, and fair since each class has a gateway of its own."""
     suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-    if len(sys.argv) > 1:
-        suite = unittest.TestSuite(t for t in flatten(suite) if any(a in t.id() for a in sys.argv[1:]))
-    result = TapResult()
-    suite.run(result)
-    print("1..%d" % result.number, flush=True)
-    sys.exit(0 if result.wasSuccessful() else 1)
+    classes = {}
+    for test in flatten(suite):
+        if len(sys.argv) == 1 or any(a in test.id() for a in sys.argv[1:]):
+            classes.setdefault(type(test), []).append(test)
+    tap = Tap()
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        fine = all(list(pool.map(lambda tests: run_class(tests, tap), classes.values())))
+    print("1..%d" % tap.number, flush=True)
+    sys.exit(0 if fine else 1)
+
+
+def run_class(tests, tap):
+    result = TapResult(tap)
+    unittest.TestSuite(tests).run(result)
+    return result.wasSuccessful()
 
 
 def flatten(suite):

@@ -52,6 +52,17 @@ Test(options, the_path_of_a_url_is_used_unless_given)
     cr_assert_str_eq(o.path, "/c");
 }
 
+Test(options, https_and_a_flag_both_ask_for_tls)
+{
+    cr_assert_eq(parse("http://" TARGET), OPTIONS_RUN);
+    cr_assert_not(o.tls);
+    cr_assert_eq(parse("https://" TARGET "/a"), OPTIONS_RUN);
+    cr_assert(o.tls);
+    cr_assert_str_eq(o.path, "/a");
+    cr_assert_eq(parse("--tls --resume --tls-version 1.2 " TARGET), OPTIONS_RUN);
+    cr_assert(o.tls && o.resume && o.tls_12);
+}
+
 Test(options, lists_are_read)
 {
     cr_assert_eq(parse("--threads 2 --cpu 1,3 --server-pid 10,20,30 --active 0 " TARGET), OPTIONS_RUN);
@@ -84,7 +95,7 @@ Test(options, bad_values_are_refused_with_the_flag_named)
         "--duration -1",        "--active 65",       "--threads 65",      "--cpu 1,",          "--cpu a",
         "--threads 2 --cpu 1",  "--rows 5-2",        "--rows 0-2",        "--rows 7",          "--arrival often",
         "--wait never",         "--io kqueue",       "--header nocolon",  "--path nope",       "--server-pid 0",
-        "--body f --body-text t",
+        "--body f --body-text t", "--resume",      "--tls-version 1.1",
     };
     char line[200];
 
@@ -100,6 +111,6 @@ Test(options, a_target_must_be_given_once_with_a_port)
     expect_refused("");
     expect_refused(TARGET " " TARGET);
     expect_refused("127.0.0.1");
-    expect_refused("https://" TARGET);
+    expect_refused("ftp://" TARGET);
     expect_refused("--no-such-flag " TARGET);
 }
