@@ -20,7 +20,8 @@ static int key_path(struct crypto *c, const char *key_dir, const char *state_dir
     if (crypto_sha256(c, (struct tg_str){node_id, strlen(node_id)}, hash) < 0)
         return -EIO;
     hex_write(name, hash, NAME_BYTES);
-    int n = snprintf(out, STORE_PATH_MAX, "%s%s/%.*s.json", own ? key_dir : state_dir, own ? "" : "/cx", (int)sizeof(name), name);
+    int n = snprintf(out, STORE_PATH_MAX, "%s%s/%.*s.json", own ? key_dir : state_dir, own ? "" : "/cx",
+                     (int)sizeof(name), name);
     return n > 0 && n < STORE_PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 

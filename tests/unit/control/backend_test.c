@@ -33,7 +33,8 @@ static void expect(enum backend_kind kind, const char *model, const char *body, 
 
 Test(backend, ollama_is_cold_until_the_model_is_resident)
 {
-    const char *ps = "{\"models\":[{\"name\":\"llama3:latest\",\"model\":\"llama3:latest\"},{\"name\":\"phi:3b\"}]}";
+    const char *ps =
+        "{\"models\":[{\"name\":\"llama3:latest\",\"model\":\"llama3:latest\"},{\"name\":\"phi:3b\"}]}";
     expect(BACKEND_OLLAMA, "llama3", ps, IICP_BACKEND_OK, IICP_REASON_OK, 0);
     expect(BACKEND_OLLAMA, "phi:3b", ps, IICP_BACKEND_OK, IICP_REASON_OK, 0);
     expect(BACKEND_OLLAMA, "phi", ps, IICP_BACKEND_DEGRADED, IICP_REASON_COLD, 0);
@@ -46,17 +47,26 @@ Test(backend, ollama_is_cold_until_the_model_is_resident)
 
 Test(backend, lm_studio_drains_while_it_loads_and_longer_when_it_failed)
 {
-    expect(BACKEND_LMSTUDIO, "m", "{\"models\":[{\"key\":\"m\",\"loaded_instances\":[{\"id\":\"m\"}]}]}", IICP_BACKEND_OK, IICP_REASON_OK, 0);
-    expect(BACKEND_LMSTUDIO, "m", "{\"models\":[{\"key\":\"m\",\"loaded_instances\":[{\"id\":\"m\",\"state\":\"loading\"}]}]}",
+    expect(BACKEND_LMSTUDIO, "m", "{\"models\":[{\"key\":\"m\",\"loaded_instances\":[{\"id\":\"m\"}]}]}",
+           IICP_BACKEND_OK, IICP_REASON_OK, 0);
+    expect(BACKEND_LMSTUDIO, "m",
+           "{\"models\":[{\"key\":\"m\",\"loaded_instances\":[{\"id\":\"m\",\"state\":\"loading\"}]}]}",
            IICP_BACKEND_DRAINING, IICP_REASON_LOADING, 30);
-    expect(BACKEND_LMSTUDIO, "m", "{\"data\":[{\"id\":\"m\",\"state\":\"loading\"}]}", IICP_BACKEND_DRAINING, IICP_REASON_LOADING, 30);
-    expect(BACKEND_LMSTUDIO, "m", "{\"data\":[{\"id\":\"m\",\"state\":\"oom\"}]}", IICP_BACKEND_DRAINING, IICP_REASON_UNSTABLE, 60);
-    expect(BACKEND_LMSTUDIO, "m", "{\"data\":[{\"id\":\"m\",\"status\":\"failed\"}]}", IICP_BACKEND_DRAINING, IICP_REASON_UNSTABLE, 60);
-    expect(BACKEND_LMSTUDIO, "m", "{\"data\":[{\"id\":\"other\",\"state\":\"loading\"},{\"id\":\"m\",\"state\":\"loaded\"}]}",
+    expect(BACKEND_LMSTUDIO, "m", "{\"data\":[{\"id\":\"m\",\"state\":\"loading\"}]}", IICP_BACKEND_DRAINING,
+           IICP_REASON_LOADING, 30);
+    expect(BACKEND_LMSTUDIO, "m", "{\"data\":[{\"id\":\"m\",\"state\":\"oom\"}]}", IICP_BACKEND_DRAINING,
+           IICP_REASON_UNSTABLE, 60);
+    expect(BACKEND_LMSTUDIO, "m", "{\"data\":[{\"id\":\"m\",\"status\":\"failed\"}]}", IICP_BACKEND_DRAINING,
+           IICP_REASON_UNSTABLE, 60);
+    expect(BACKEND_LMSTUDIO, "m",
+           "{\"data\":[{\"id\":\"other\",\"state\":\"loading\"},{\"id\":\"m\",\"state\":\"loaded\"}]}",
            IICP_BACKEND_OK, IICP_REASON_OK, 0);
-    expect(BACKEND_LMSTUDIO, "m", "{\"data\":[{\"id\":\"m\",\"state\":\"not-loaded\"}]}", IICP_BACKEND_DEGRADED, IICP_REASON_COLD, 0);
-    expect(BACKEND_LMSTUDIO, "m", "{\"models\":[{\"key\":\"m\",\"loaded_instances\":[{\"state\":\"failed\"},{\"state\":\"loaded\"}]}]}",
-           IICP_BACKEND_OK, IICP_REASON_OK, 0);
+    expect(BACKEND_LMSTUDIO, "m", "{\"data\":[{\"id\":\"m\",\"state\":\"not-loaded\"}]}",
+           IICP_BACKEND_DEGRADED, IICP_REASON_COLD, 0);
+    expect(
+        BACKEND_LMSTUDIO, "m",
+        "{\"models\":[{\"key\":\"m\",\"loaded_instances\":[{\"state\":\"failed\"},{\"state\":\"loaded\"}]}]}",
+        IICP_BACKEND_OK, IICP_REASON_OK, 0);
     expect(BACKEND_LMSTUDIO, "m", "{\"x\":1}", IICP_BACKEND_DEGRADED, IICP_REASON_OBSERVER, 0);
 }
 
@@ -95,7 +105,8 @@ TestSuite(observer, .init = begin);
 Test(observer, tells_what_it_saw_last)
 {
     struct backend b;
-    backend_init(&b, &sim.host, &(struct backend_options){"http://127.0.0.1:1234/v1/", BACKEND_LMSTUDIO, "m", 10000});
+    backend_init(&b, &sim.host,
+                 &(struct backend_options){"http://127.0.0.1:1234/v1/", BACKEND_LMSTUDIO, "m", 10000});
     cr_expect_eq(backend_now(&b).state, IICP_BACKEND_OK, "until it has looked");
     sim_run(&sim, turn_backend, &b, SECOND);
     struct iicp_backend seen = backend_now(&b);
@@ -115,7 +126,8 @@ Test(observer, other_servers_are_well_as_long_as_they_answer)
 {
     struct backend b;
     status = 404;
-    backend_init(&b, &sim.host, &(struct backend_options){"http://127.0.0.1:1234", BACKEND_OTHER, "m", 10000});
+    backend_init(&b, &sim.host,
+                 &(struct backend_options){"http://127.0.0.1:1234", BACKEND_OTHER, "m", 10000});
     sim_run(&sim, turn_backend, &b, SECOND);
     cr_expect_eq(backend_now(&b).state, IICP_BACKEND_OK);
 }
@@ -133,7 +145,8 @@ Test(observer, without_a_backend_nobody_is_asked)
 Test(models, are_a_set)
 {
     struct model_set a, b;
-    model_set_read(&a, parse("{\"models\":[{\"name\":\"b\"},{\"name\":\"a\"},{\"name\":\"b\"},{\"name\":\"\"},{},7]}"));
+    model_set_read(
+        &a, parse("{\"models\":[{\"name\":\"b\"},{\"name\":\"a\"},{\"name\":\"b\"},{\"name\":\"\"},{},7]}"));
     model_set_read(&b, parse("{\"data\":[{\"id\":\"a\"},{\"id\":\"b\"}]}"));
     cr_expect_eq(a.count, 2);
     cr_expect(model_set_equal(&a, &b));

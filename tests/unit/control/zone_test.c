@@ -9,8 +9,9 @@
 #include "gateway/control/zone.h"
 
 static const char *const names[] = {
-    "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca",
-    "Asia/Kathmandu", "Pacific/Apia", "America/St_Johns", "Europe/Dublin", "Etc/GMT+5", "Antarctica/Troll", "UTC",
+    "Europe/Berlin",     "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/Santiago",
+    "Africa/Casablanca", "Asia/Kathmandu",   "Pacific/Apia", "America/St_Johns",    "Europe/Dublin",
+    "Etc/GMT+5",         "Antarctica/Troll", "UTC",
 };
 
 static long library_offset(int64_t unix_s)
@@ -21,7 +22,8 @@ static long library_offset(int64_t unix_s)
     return local.tm_gmtoff;
 }
 
-static void expect_like_library(const struct zone *z, const char *name, int64_t from, int64_t to, int64_t step)
+static void expect_like_library(const struct zone *z, const char *name, int64_t from, int64_t to,
+                                int64_t step)
 {
     setenv("TZ", name, 1);
     tzset();
@@ -38,17 +40,23 @@ Test(zone, named_zones_are_read_as_the_c_library_reads_them)
         const char *why = "";
         struct zone *z = zone_load(names[i], &why);
         cr_assert(z, "%s: %s", names[i], why);
-        expect_like_library(z, names[i], 0, 4102444800, 86400 * 3 + 5407);           /* 1970 to 2100 */
-        expect_like_library(z, names[i], 1774000000, 1774000000 + 86400 * 14, 1800); /* the weeks around a change */
+        expect_like_library(z, names[i], 0, 4102444800, 86400 * 3 + 5407); /* 1970 to 2100 */
+        expect_like_library(z, names[i], 1774000000, 1774000000 + 86400 * 14,
+                            1800); /* the weeks around a change */
         zone_destroy(z);
     }
 }
 
 Test(zone, rules_are_read_as_the_c_library_reads_them)
 {
-    static const char *const rules[] = {"CET-1CEST,M3.5.0,M10.5.0/3", "EST5EDT,M3.2.0,M11.1.0", "<+0545>-5:45",
-                                        "NZST-12NZDT,M9.5.0,M4.1.0/3", "XXX3YYY,J60,J300", "XXX3YYY2:30,59/1,300/26",
-                                        "<-02>2<-01>,M3.5.0/-1,M10.5.0/0", "UTC0"};
+    static const char *const rules[] = {"CET-1CEST,M3.5.0,M10.5.0/3",
+                                        "EST5EDT,M3.2.0,M11.1.0",
+                                        "<+0545>-5:45",
+                                        "NZST-12NZDT,M9.5.0,M4.1.0/3",
+                                        "XXX3YYY,J60,J300",
+                                        "XXX3YYY2:30,59/1,300/26",
+                                        "<-02>2<-01>,M3.5.0/-1,M10.5.0/0",
+                                        "UTC0"};
     for (size_t i = 0; i < TG_ARRAY_SIZE(rules); i++) {
         struct zone *z = zone_of_rule((struct tg_str){rules[i], strlen(rules[i])});
         cr_assert(z, "%s", rules[i]);
@@ -59,9 +67,21 @@ Test(zone, rules_are_read_as_the_c_library_reads_them)
 
 Test(zone, malformed_rules_are_refused)
 {
-    static const char *const wrong[] = {"", "CE-1", "CET", "CET-1CEST", "CET-1CEST,M3.5.0", "CET-1CEST,M13.5.0,M10.5.0",
-                                        "CET-1CEST,M3.6.0,M10.5.0", "CET-1CEST,M3.5.7,M10.5.0", "CET-1CEST,J0,J300",
-                                        "CET-1CEST,J366,J300", "CET-168", "CET-1:60", "<CET-1", "<>-1", "CET-1x",
+    static const char *const wrong[] = {"",
+                                        "CE-1",
+                                        "CET",
+                                        "CET-1CEST",
+                                        "CET-1CEST,M3.5.0",
+                                        "CET-1CEST,M13.5.0,M10.5.0",
+                                        "CET-1CEST,M3.6.0,M10.5.0",
+                                        "CET-1CEST,M3.5.7,M10.5.0",
+                                        "CET-1CEST,J0,J300",
+                                        "CET-1CEST,J366,J300",
+                                        "CET-168",
+                                        "CET-1:60",
+                                        "<CET-1",
+                                        "<>-1",
+                                        "CET-1x",
                                         "CET-1CEST,M3.5.0,M10.5.0 "};
     for (size_t i = 0; i < TG_ARRAY_SIZE(wrong); i++)
         cr_expect_null(zone_of_rule((struct tg_str){wrong[i], strlen(wrong[i])}), "%s", wrong[i]);
@@ -69,7 +89,8 @@ Test(zone, malformed_rules_are_refused)
 
 Test(zone, names_lead_nowhere_but_into_the_zone_folder)
 {
-    static const char *const wrong[] = {"../../../etc/passwd", "/etc/localtime", "Europe/Nowhere", "Europe", ".", "a b"};
+    static const char *const wrong[] = {
+        "../../../etc/passwd", "/etc/localtime", "Europe/Nowhere", "Europe", ".", "a b"};
     const char *why;
     for (size_t i = 0; i < TG_ARRAY_SIZE(wrong); i++)
         cr_expect_null(zone_load(wrong[i], &why), "%s", wrong[i]);
@@ -90,7 +111,8 @@ Test(zone, no_name_is_the_systems_zone)
     zone_destroy(z);
 }
 
-/* Every prefix, and every byte of the header and the tables turned: refused or read, and never beyond the end. */
+/* Every prefix, and every byte of the header and the tables turned: refused or read, and never beyond the
+ * end. */
 Test(zone, damaged_files_are_refused_or_harmless)
 {
     static char bytes[8192];

@@ -57,15 +57,31 @@ Test(availability, white_space_and_short_forms)
 Test(availability, malformed_windows_are_refused)
 {
     static const char *const wrong[] = {
-        "9:00-17:00", "09:00", "09:00-", "09:00-24:00", "09:60-10:00", "09:00-17:00@", "09:00-17:00@1.01",
-        "09:00-17:00@-1", "09:00-17:00@.5", "09:00-17:00@1.", "09:00-17:00@0.5.5", "09:00-17:00,", ",09:00-17:00",
-        "09:00-17:00 10:00-11:00", "09.00-17.00", "x", "09:00-17:00@1e-1", "-1:00-02:00",
+        "9:00-17:00",
+        "09:00",
+        "09:00-",
+        "09:00-24:00",
+        "09:60-10:00",
+        "09:00-17:00@",
+        "09:00-17:00@1.01",
+        "09:00-17:00@-1",
+        "09:00-17:00@.5",
+        "09:00-17:00@1.",
+        "09:00-17:00@0.5.5",
+        "09:00-17:00,",
+        ",09:00-17:00",
+        "09:00-17:00 10:00-11:00",
+        "09.00-17.00",
+        "x",
+        "09:00-17:00@1e-1",
+        "-1:00-02:00",
         "09:00-17:00@0.000000000000000000001",
     };
     struct iicp_windows w;
     size_t offset;
     for (size_t i = 0; i < TG_ARRAY_SIZE(wrong); i++)
-        cr_expect_not_null(iicp_windows_parse((struct tg_str){wrong[i], strlen(wrong[i])}, &w, &offset), "%s", wrong[i]);
+        cr_expect_not_null(iicp_windows_parse((struct tg_str){wrong[i], strlen(wrong[i])}, &w, &offset), "%s",
+                           wrong[i]);
 }
 
 Test(availability, so_many_and_no_more)
@@ -77,7 +93,8 @@ Test(availability, so_many_and_no_more)
         strcat(text, i ? ",09:00-17:00" : "09:00-17:00");
     cr_assert_eq(parsed(text).count, IICP_WINDOWS_MAX);
     strcat(text, ",09:00-17:00");
-    cr_assert_str_eq(iicp_windows_parse((struct tg_str){text, strlen(text)}, &w, &offset), "too many windows");
+    cr_assert_str_eq(iicp_windows_parse((struct tg_str){text, strlen(text)}, &w, &offset),
+                     "too many windows");
 }
 
 Test(availability, the_minute_of_the_local_day)
@@ -106,12 +123,16 @@ static void expect_utc(const char *windows, int32_t offset_s, const char *expect
 Test(availability, directories_get_utc_without_midnight)
 {
     expect_utc("", 3600, "");
-    expect_utc("09:00-17:00@0.75", 3600, "\"availability\":[{\"start\":\"08:00\",\"end\":\"16:00\",\"share\":0.75}]");
-    expect_utc("22:00-06:00@1", 3600, "\"availability\":[{\"start\":\"21:00\",\"end\":\"23:59\",\"share\":1},"
-                                      "{\"start\":\"00:00\",\"end\":\"05:00\",\"share\":1}]");
-    expect_utc("22:00-06:00@1", -3 * 3600, "\"availability\":[{\"start\":\"01:00\",\"end\":\"09:00\",\"share\":1}]");
-    expect_utc("00:30-10:00@0.5", 5 * 3600 + 1800, "\"availability\":[{\"start\":\"19:00\",\"end\":\"23:59\",\"share\":0.5},"
-                                                    "{\"start\":\"00:00\",\"end\":\"04:30\",\"share\":0.5}]");
+    expect_utc("09:00-17:00@0.75", 3600,
+               "\"availability\":[{\"start\":\"08:00\",\"end\":\"16:00\",\"share\":0.75}]");
+    expect_utc("22:00-06:00@1", 3600,
+               "\"availability\":[{\"start\":\"21:00\",\"end\":\"23:59\",\"share\":1},"
+               "{\"start\":\"00:00\",\"end\":\"05:00\",\"share\":1}]");
+    expect_utc("22:00-06:00@1", -3 * 3600,
+               "\"availability\":[{\"start\":\"01:00\",\"end\":\"09:00\",\"share\":1}]");
+    expect_utc("00:30-10:00@0.5", 5 * 3600 + 1800,
+               "\"availability\":[{\"start\":\"19:00\",\"end\":\"23:59\",\"share\":0.5},"
+               "{\"start\":\"00:00\",\"end\":\"04:30\",\"share\":0.5}]");
 }
 
 /* Whatever the offset, a directory that evaluates UTC finds the share that we offer. */
@@ -129,7 +150,8 @@ Test(availability, utc_and_local_agree_in_every_minute)
                 if (there >= utc.items[i].start && there <= utc.items[i].end)
                     share = utc.items[i].share;
             }
-            cr_assert_float_eq(share, iicp_windows_share(&w, minute), 0, "offset %d minute %u", offset_min, minute);
+            cr_assert_float_eq(share, iicp_windows_share(&w, minute), 0, "offset %d minute %u", offset_min,
+                               minute);
         }
     }
 }
