@@ -175,11 +175,11 @@ static INLINE bool read_string(struct parser *ps, struct place *at)
     if (TG_UNLIKELY(at->next == at->limit))
         return fail_no_space(ps, at->p);
     const char *quote = next_stop(at, at->p + 1);
-    uint32_t escapes = 0;
     if (TG_LIKELY(tg_json_peek(quote, at->end) == '"')) {
         append(at, TG_JSON_STRING, (uint64_t)(quote - at->p - 1), quote + 1);
         return true;
     }
+    uint32_t escapes = 0;
     quote = find_quote(ps, quote, &escapes);
     if (TG_UNLIKELY(!quote))
         return false;
@@ -305,55 +305,55 @@ static INLINE bool read_key(struct parser *ps, struct place *at)
     return true;
 }
 
-/* Behind a value: counts it and closes what ends here. Then the place is on a comma or behind the root. */
-static INLINE bool leave_value(struct parser *ps, struct place *at)
+/* What comes behind a value that is counted. */
+enum next { NEXT_VALUE, NEXT_NONE, NEXT_FAILED };
+
+/* Behind a value: counts it and closes what ends here. Then the place is on the next value, or behind the
+ * root. */
+static INLINE enum next leave_value(struct parser *ps, struct place *at)
 {
     while (at->open) {
         at->children++;
-        if (TG_LIKELY(expect_byte(at, ',')))
-            return true;
-        if (TG_UNLIKELY(tg_json_peek(at->p, at->end) != (at->object ? '}' : ']')))
-            return fail_expecting(ps, at->p, at->object ? "expected ',' or '}'" : "expected ',' or ']'");
+        char c = tg_json_peek(at->p, at->end);
+        if (TG_UNLIKELY((unsigned char)c <= ' '))
+            c = next_byte(at);
+        if (TG_LIKELY(c == ',')) {
+            at->p++;
+            return !at->object || read_key(ps, at) ? NEXT_VALUE : NEXT_FAILED;
+        }
+        if (TG_UNLIKELY(c != (at->object ? '}' : ']'))) {
+            fail_expecting(ps, at->p, at->object ? "expected ',' or '}'" : "expected ',' or ']'");
+            return NEXT_FAILED;
+        }
         close_container(at);
     }
-    return true;
+    return NEXT_NONE;
 }
 
-/* To the next value: of a member, behind its name. */
-static INLINE bool next_value(struct parser *ps, struct place *at)
-{
-    at->p++;
-    return at->object ? read_key(ps, at) : true;
-}
-
-/* A container up to its first child; true in *empty if it has none, and is behind us. */
-static INLINE bool enter_container(struct parser *ps, struct place *at, char c, bool *empty)
+/* A container up to its first child, or through it if it has none. */
+static INLINE enum next enter_container(struct parser *ps, struct place *at, char c)
 {
     if (TG_UNLIKELY(!open_container(ps, at, c)))
-        return false;
-    *empty = next_byte(at) == c + 2; /* in ASCII each bracket closes two further on */
-    if (TG_UNLIKELY(*empty))
+        return NEXT_FAILED;
+    if (TG_UNLIKELY(next_byte(at) == c + 2)) { /* in ASCII each bracket closes two further on */
         close_container(at);
-    return *empty || c == '[' || read_key(ps, at);
+        return leave_value(ps, at);
+    }
+    return c == '[' || read_key(ps, at) ? NEXT_VALUE : NEXT_FAILED;
 }
 
 /* Each turn takes one scalar or one opening bracket. */
 static INLINE bool read_tree(struct parser *ps, struct place *at)
 {
-    for (;;) {
+    enum next next;
+    do {
         char c = next_byte(at);
-        bool container = c == '{' || c == '[', behind = true;
-        if (!(container ? enter_container(ps, at, c, &behind) : read_scalar(ps, at, c)))
-            return false;
-        if (!behind)
-            continue;
-        if (!leave_value(ps, at))
-            return false;
-        if (!at->open)
-            return true;
-        if (!next_value(ps, at))
-            return false;
-    }
+        if (TG_UNLIKELY(c == '{' || c == '['))
+            next = enter_container(ps, at, c);
+        else
+            next = read_scalar(ps, at, c) ? leave_value(ps, at) : NEXT_FAILED;
+    } while (next == NEXT_VALUE);
+    return next == NEXT_NONE;
 }
 
 /* Sets *count to the nodes used. */
