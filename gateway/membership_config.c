@@ -165,9 +165,9 @@ static int describe_capabilities(struct gateway *g)
     return 0;
 }
 
-static struct iicp_cip cip_of(const struct config *c)
+static struct iicp_cip_config cip_of(const struct config *c)
 {
-    return iicp_cip_bounded((struct iicp_cip){
+    return iicp_cip_bounded((struct iicp_cip_config){
         .enabled = c->cip_enabled,
         .allow_coordinator = c->cip_allow_coordinator,
         .allow_worker = c->cip_allow_worker,
