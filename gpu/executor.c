@@ -83,6 +83,7 @@ static bool device_usable(struct tg_executor *ex, uint64_t now_ns, uint64_t *wak
 static void finish(struct tg_executor *ex, struct executor_instance *ei, struct stream *s)
 {
     stat_add(&ex->stats.rows, s->batch.count);
+    stream_charge(s, device_share_end(&ex->share, s->share_from));
     stream_complete(s, ring_worker, ex);
     ei->running--;
     ex->inflight--;
@@ -196,7 +197,9 @@ static void start_batch(struct tg_executor *ex, struct executor_instance *ei, st
     ei->running++;
     ex->inflight++;
     atomic_store_explicit(&ex->stats.inflight, ex->inflight, memory_order_relaxed);
+    s->share_from = device_share_begin(&ex->share);
     launch(ex, s, now_ns, wake_ns);
+    device_share_now(&ex->share, ex->options.host->now_ns(), true); /* submit() may have computed it all */
 }
 
 /* Form and launch until rows or streams run out. A device that computes in submit() is polled at once. */
@@ -254,6 +257,7 @@ static void collect(struct tg_executor *ex)
 
 bool tg_executor_turn(struct tg_executor *ex, uint64_t now_ns, uint64_t *wake_ns)
 {
+    device_share_now(&ex->share, now_ns, ex->device != NULL);
     bool moved = poll_streams(ex, now_ns, wake_ns);
     collect(ex);
     if (!device_usable(ex, now_ns, wake_ns))

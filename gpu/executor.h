@@ -4,6 +4,7 @@
 #define TG_EXECUTOR_H
 
 #include <pthread.h>
+#include "share.h"
 #include "stream.h"
 
 /* One writer, the executor; anyone may read. Relaxed everywhere: each is a number by itself. */
@@ -38,6 +39,7 @@ struct tg_executor {
     struct tg_device_info info;
     uint64_t reopen_ns;
     struct executor_instance *instances;
+    struct device_share share; /* of its time, between the batches on it */
     struct stream *streams; /* of all instances; the index is the device's stream number */
     struct tg_doorbell **workers; /* copy of options.workers */
     struct batch_lane *lanes;

@@ -40,6 +40,19 @@ void stream_fail_rows(struct stream *s, enum tg_status status)
     }
 }
 
+/* Up to each span's end, less what was charged before: nothing is lost by rounding. */
+void stream_charge(struct stream *s, uint64_t ns)
+{
+    uint64_t charged = 0;
+    uint32_t rows = 0;
+    for (uint32_t i = 0; i < s->batch.span_count; i++) {
+        rows += s->batch.spans[i].count;
+        uint64_t until = ns * rows / s->batch.count;
+        tg_lane_charge(s->batch.spans[i].lane, until - charged);
+        charged = until;
+    }
+}
+
 void stream_complete(struct stream *s, batch_dropped_fn *ring, void *context)
 {
     for (uint32_t i = 0; i < s->batch.span_count; i++) {

@@ -18,6 +18,7 @@ enum stream_state {
 struct stream {
     enum stream_state state;
     uint32_t attempts;
+    uint64_t share_from; /* device_share_begin() said so */
     struct tg_job job;
     struct batch batch;
 };
@@ -30,6 +31,9 @@ void stream_reset_rows(struct stream *s);
 
 /** Every row of the batch failed with @status. */
 void stream_fail_rows(struct stream *s, enum tg_status status);
+
+/** The batch had @ns of the device: charge them to its lanes, by their rows. */
+void stream_charge(struct stream *s, uint64_t ns);
 
 /** Hand the rows back to their workers; @ring is told of each lane. The stream is free afterwards. */
 void stream_complete(struct stream *s, batch_dropped_fn *ring, void *context);

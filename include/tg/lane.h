@@ -63,6 +63,7 @@ struct tg_lane {
     alignas(TG_CACHE_SEPARATION) uint32_t taken;
     /* line 4: executor writes */
     alignas(TG_CACHE_SEPARATION) _Atomic uint32_t done;
+    _Atomic uint64_t device_ns; /* device time that its rows have had; relaxed: a number by itself */
 };
 
 struct tg_lane_options {
@@ -172,6 +173,13 @@ static inline uint32_t tg_lane_take(struct tg_lane *l, uint32_t n)
     uint32_t first = l->taken;
     l->taken += n;
     return first;
+}
+
+/** Its rows had so much of the device. */
+static inline void tg_lane_charge(struct tg_lane *l, uint64_t ns)
+{
+    uint64_t sum = atomic_load_explicit(&l->device_ns, memory_order_relaxed); /* ours; others only read */
+    atomic_store_explicit(&l->device_ns, sum + ns, memory_order_relaxed);
 }
 
 /** Hand back @n consecutive rows whose header and output are final. Ring the worker's doorbell afterwards. */
