@@ -402,6 +402,8 @@ int gateway_start(struct gateway *g, struct config *config, struct control *cont
     if (rc == 0)
         membership_start(g);
     if (rc == 0)
+        usage_open(g);
+    if (rc == 0)
         rc = workers_start(g);
     if (rc < 0) {
         gateway_stop(g);
@@ -455,6 +457,7 @@ void gateway_join(struct gateway *g)
 void gateway_stop(struct gateway *g)
 {
     gateway_join(g);
+    usage_close(g);
     for (uint32_t i = 0; g->executors && i < g->executor_count; i++)
         tg_executor_destroy(g->executors[i]);
     for (uint32_t i = 0; g->workers && i < g->worker_count; i++)

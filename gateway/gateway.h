@@ -10,6 +10,7 @@
 #include "gateway/control/control.h"
 #include "gateway/net/peers.h"
 #include "membership.h"
+#include "usage.h"
 #include "worker.h"
 
 /* What may change while serving. Replaced as a whole; old snapshots live until the end. */
@@ -64,6 +65,7 @@ struct gateway {
     struct control *control; /* the loop; it is its owner's, and outlives the workers; NULL while only checking */
     struct membership membership;
     struct gateway_watch watch;
+    struct usage *usage; /* NULL: not started */
 };
 
 /**

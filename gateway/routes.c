@@ -84,6 +84,7 @@ static void write_metrics(void *context, struct task *task, struct tg_json_write
     (void)task;
     metrics_export(&t, g->metrics, g->worker_count, g->instances, g->instance_count);
     export_executors(g, &t);
+    usage_export(g, &t);
     membership_export(g, &t);
     gauge(&t, "taskgate_tasks_active", "Tasks accepted and not finished", admission_active(&g->admission));
     gauge(&t, "taskgate_tasks_max", "Tasks that may be accepted and unfinished now", admission_max(&g->admission));

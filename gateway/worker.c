@@ -279,6 +279,12 @@ static size_t sealed_bytes(const struct gateway *g)
     return TG_MAX(g->config.limits_body_bytes, (uint64_t)SEALED_ANSWER_BYTES);
 }
 
+static size_t tenants_room(const struct gateway *g)
+{
+    uint32_t names = g->config.telemetry_tenants;
+    return names ? sizeof(struct tenants) + TG_CACHE_SEPARATION + tenants_bytes(names, g->instance_count) : 0;
+}
+
 /* docs/ARCHITECTURE.md, memory: every user of a worker's arena, one line each. */
 static size_t arena_bytes(const struct worker *w, uint32_t conns, uint32_t tasks_max)
 {
@@ -295,6 +301,7 @@ static size_t arena_bytes(const struct worker *w, uint32_t conns, uint32_t tasks
            + (g->node.report ? mailbox_bytes(MAIL_SLOTS, sizeof(struct iicp_event)) : 0) /* events for control */
            + (g->instance_count + 1) * TG_PRIORITIES * (sizeof(struct task_metrics) + sizeof(struct task_lanes))
            + TG_DOORBELL_LANES * sizeof(void *)                                     /* lanes by bit */
+           + tenants_room(g)                                                        /* who sent tasks */
            + (1u << 20);                                                            /* alignment */
 }
 
@@ -323,6 +330,16 @@ static int init_metrics(struct worker *w)
     w->metrics.intent_slots = slots;
     w->metrics.tasks = tg_arena_alloc(&w->arena, slots * sizeof(*w->metrics.tasks), TG_CACHE_SEPARATION);
     return w->metrics.tasks ? 0 : -ENOMEM;
+}
+
+static int init_tenants(struct worker *w)
+{
+    const struct gateway *g = w->gateway;
+    if (g->config.telemetry_tenants == 0)
+        return 0;
+    w->tasks.tenants = tg_arena_alloc(&w->arena, sizeof(*w->tasks.tenants), TG_CACHE_SEPARATION);
+    return w->tasks.tenants ? tenants_init(w->tasks.tenants, &w->arena, g->config.telemetry_tenants, g->instance_count)
+                            : -ENOMEM;
 }
 
 static int init_room(struct worker *w)
@@ -427,6 +444,8 @@ int worker_init(struct worker *w, struct gateway *g, uint32_t index)
         rc = init_lanes(w);
     if (rc == 0)
         rc = init_metrics(w);
+    if (rc == 0)
+        rc = init_tenants(w);
     if (rc == 0)
         rc = init_iicp(w);
     if (rc == 0)

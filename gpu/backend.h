@@ -25,6 +25,7 @@ struct tg_device_options {
 
 struct tg_device_info {
     char name[64];
+    char gpu[96]; /* its UUID as NVML spells it, "GPU-..."; empty: it is none */
     uint32_t threads;
     uint64_t memory_bytes; /* device memory, 0 if the host's */
 };

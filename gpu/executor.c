@@ -372,4 +372,5 @@ void tg_executor_describe(const struct tg_executor *ex, struct tg_executor_info 
 {
     *info = (struct tg_executor_info){.backend = ex->backend->name, .threads = ex->info.threads};
     memcpy(info->device, ex->info.name, sizeof(info->device));
+    memcpy(info->gpu, ex->info.gpu, sizeof(info->gpu));
 }

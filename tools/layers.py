@@ -27,6 +27,7 @@ ALLOWED = {
     "gateway/net": BASE,            # net and task are unaware of one another
     "gateway/task": BASE + ["ringbuf", "gpu/*"],
     "gateway/dialect": BASE + ["gateway/task"],
+    "gateway/telemetry": BASE,
     "gateway/http": BASE + ["gateway/net", "gateway/task"],
     "gateway/control": BASE + ["gateway/task", "gateway/dialect", "ringbuf"],
     "gateway/devnet": BASE + ["gateway/http", "gateway/control", "gateway/dialect"],

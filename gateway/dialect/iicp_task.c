@@ -166,6 +166,14 @@ static bool pass_media_type(struct iicp *ic, struct task *t, struct tg_str type)
     return false;
 }
 
+/* As it is spelled: names that need escapes are no labels. */
+static __attribute__((noinline)) void note_tenant(struct iicp *ic, struct task *t, const struct iicp_envelope *e)
+{
+    const struct tg_json_node *name = e->fields[IICP_SOURCE_NODE_ID];
+    if (name && name->type == TG_JSON_STRING)
+        t->tenant = tenants_find(ic->tasks->tenants, tg_json_string(&ic->doc, name));
+}
+
 void iicp_task(struct iicp *ic, struct task *t, const struct iicp_request *req)
 {
     struct iicp_envelope e;
@@ -179,6 +187,8 @@ void iicp_task(struct iicp *ic, struct task *t, const struct iicp_request *req)
         return;
     if (TG_UNLIKELY(ic->node->report))
         iicp_report_note(ic, t, &e, req->traceparent);
+    if (TG_UNLIKELY(ic->tasks->tenants != NULL))
+        note_tenant(ic, t, &e);
     offer(ic, t, &e, req->body);
 }
 

@@ -240,10 +240,20 @@ static void release_rows(struct tasks *ts, struct task *t)
     t->rows.count = 0;
 }
 
+/* What never started has cost nothing; what nobody waits for any more has. */
+static __attribute__((noinline)) void charge_row(struct tasks *ts, const struct tg_lane *lane, const struct tg_row *row,
+                                                 const struct task *t)
+{
+    if (row->start_ns != 0)
+        tenants_count(ts->tenants, t ? t->tenant : TENANT_OTHER, lane->runner);
+}
+
 static void reap_row(struct tasks *ts, struct tg_lane *lane, uint32_t cursor)
 {
     struct tg_row *row = tg_lane_row(lane, cursor);
     struct task *t = tg_pool_at(&ts->pool, row->task);
+    if (TG_UNLIKELY(ts->tenants != NULL))
+        charge_row(ts, lane, row, t);
     if (!t || t->rows.count == 0) { /* cancelled or timed out meanwhile */
         retire(ts, lane, cursor);
         return;

@@ -18,6 +18,7 @@
 #include "tg/gpu.h"
 #include "tg/pool.h"
 #include "admission.h"
+#include "tenants.h"
 
 #define TASK_ID_BYTES_MAX 256
 #define TASK_QOS_BYTES_MAX 32
@@ -88,6 +89,7 @@ struct task {
     bool special;            /* more is in `more` */
     bool has_error;          /* `error` says more than the status */
     bool has_error_offset;
+    uint16_t tenant;         /* who is charged, by tasks->tenants */
     enum tg_priority priority;
     uint64_t arrival_ns, deadline_ns, finished_ns;
     struct buffer *body;     /* stored while waiting */
@@ -124,6 +126,7 @@ struct tasks {
     struct buffer_pool *buffers;
     struct admission *admission; /* shared */
     struct metrics *metrics;
+    struct tenants *tenants;     /* NULL: nobody asks who sent a task */
     task_resume_fn *resume;      /* how a waiting task is offered again */
     task_resume_fn *forget;      /* a special task is about to be closed; NULL: nobody makes any */
     void *context;               /* their first argument */

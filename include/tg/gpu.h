@@ -79,6 +79,7 @@ void tg_executor_stats(const struct tg_executor *ex, struct tg_executor_stats *s
 struct tg_executor_info {
     const char *backend;
     char device[64];
+    char gpu[96]; /* UUID of its GPU, empty: it has none */
     uint32_t threads;
 };
 void tg_executor_describe(const struct tg_executor *ex, struct tg_executor_info *info);

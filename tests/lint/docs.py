@@ -40,8 +40,8 @@ def dead_links(root):
 
 def metrics_amiss(root):
     """Names exported and not explained, and the other way round."""
-    sources = ("base", "metrics.def"), ("base", "metrics.c"), ("routes.c",), ("membership.c",), ("control", "directory_metrics.def"), \
-        ("control", "directory_metrics.c")
+    sources = ("base", "metrics.def"), ("base", "metrics.c"), ("routes.c",), ("membership.c",), ("usage.c",), \
+        ("control", "directory_metrics.def"), ("control", "directory_metrics.c"), ("telemetry", "readings.def"), ("telemetry", "export.c")
     text = "".join(read(root, "gateway", *path) for path in sources)
     exported = {a or b for a, b in METRIC.findall(text)}
     explained = set(re.findall(r"^\| `([a-z_]+)` \|", read(root, "docs", "metrics.md"), re.MULTILINE))
