@@ -9,6 +9,7 @@
  *   hang.power 1               the call does not come back while this line stands
  *   xid.0 79                   an event of GPU 0; each such line is delivered once
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +22,17 @@
 #define LOOK_MS 5
 #define GPUS_MAX 32
 
+/* Two samplers may be at it at once, one of them left behind: nothing here is written but by atomics. */
 struct nvml_device_opaque {
-    unsigned index;
+    char unused;
 };
 
 static struct nvml_device_opaque devices[GPUS_MAX];
+
+static unsigned index_of(nvml_device d)
+{
+    return (unsigned)(d - devices);
+}
 
 static void sleep_ms(long ms)
 {
@@ -69,7 +76,7 @@ static int enter(const char *call, nvml_device d)
     while (find(name, 0, &v))
         sleep_ms(LOOK_MS);
     snprintf(name, sizeof(name), "fail.%s", call);
-    if (find(name, 0, &v) || (d && find_of(name, d->index, &v)))
+    if (find(name, 0, &v) || (d && find_of(name, index_of(d), &v)))
         return (int)v;
     return 0;
 }
@@ -77,7 +84,7 @@ static int enter(const char *call, nvml_device d)
 static int give(const char *call, const char *what, nvml_device d, unsigned long long *out)
 {
     int rc = enter(call, d);
-    return rc ? rc : find_of(what, d->index, out) ? 0 : NVML_NOT_SUPPORTED;
+    return rc ? rc : find_of(what, index_of(d), out) ? 0 : NVML_NOT_SUPPORTED;
 }
 
 static int give_uint(const char *call, const char *what, nvml_device d, unsigned *out)
@@ -125,7 +132,6 @@ EXPORT int nvmlDeviceGetHandleByIndex_v2(unsigned index, nvml_device *device)
 {
     if (index >= GPUS_MAX)
         return INVALID_ARGUMENT;
-    devices[index].index = index;
     *device = &devices[index];
     return enter("by_index", *device);
 }
@@ -133,7 +139,7 @@ EXPORT int nvmlDeviceGetHandleByIndex_v2(unsigned index, nvml_device *device)
 EXPORT int nvmlDeviceGetUUID(nvml_device d, char *text, unsigned cap);
 EXPORT int nvmlDeviceGetUUID(nvml_device d, char *text, unsigned cap)
 {
-    snprintf(text, cap, "GPU-fake-%u", d->index);
+    snprintf(text, cap, "GPU-fake-%u", index_of(d));
     return enter("uuid", d);
 }
 
@@ -148,7 +154,7 @@ EXPORT int nvmlDeviceGetPciInfo_v3(nvml_device d, struct nvml_pci *pci);
 EXPORT int nvmlDeviceGetPciInfo_v3(nvml_device d, struct nvml_pci *pci)
 {
     memset(pci, 0, sizeof(*pci));
-    pci->bus = d->index + 1;
+    pci->bus = index_of(d) + 1;
     snprintf(pci->id, sizeof(pci->id), "00000000:%02X:00.0", pci->bus);
     return enter("pci", d);
 }
@@ -222,12 +228,12 @@ EXPORT int nvmlDeviceGetPcieThroughput(nvml_device d, int direction, unsigned *k
 
 /* ---- events ------------------------------------------------------------------------------------------------ */
 
-static unsigned delivered[GPUS_MAX]; /* events, by GPU */
+static _Atomic unsigned delivered[GPUS_MAX]; /* events, by GPU; relaxed, each is a number by itself */
 
 EXPORT int nvmlEventSetCreate(nvml_events *events);
 EXPORT int nvmlEventSetCreate(nvml_events *events)
 {
-    *events = (nvml_events)(void *)delivered;
+    *events = (nvml_events)(void *)devices;
     return enter("events_create", NULL);
 }
 
@@ -250,9 +256,9 @@ static int next_event(struct nvml_event *e)
     for (unsigned i = 0; i < gpus && i < GPUS_MAX; i++) {
         char name[32];
         snprintf(name, sizeof(name), "xid.%u", i);
-        if (!find(name, delivered[i], &v))
+        if (!find(name, atomic_load_explicit(&delivered[i], memory_order_relaxed), &v))
             continue;
-        delivered[i]++;
+        atomic_fetch_add_explicit(&delivered[i], 1, memory_order_relaxed);
         *e = (struct nvml_event){&devices[i], NVML_EVENT_XID, v, UINT32_MAX, UINT32_MAX};
         return 1;
     }
