@@ -386,9 +386,10 @@ int gateway_check(struct gateway *g, struct config *config)
     return rc;
 }
 
-int gateway_start(struct gateway *g, struct config *config)
+int gateway_start(struct gateway *g, struct config *config, struct control *control)
 {
     take_config(g, config);
+    g->control = control;
     int rc = build(g);
     for (uint32_t i = 0; rc == 0 && !g->inline_executors && i < g->executor_count; i++)
         rc = tg_executor_start(g->executors[i]);
@@ -399,6 +400,7 @@ int gateway_start(struct gateway *g, struct config *config)
         return rc;
     }
     log_start(g);
+    parts_add(g);
     return 0;
 }
 
@@ -435,11 +437,16 @@ bool gateway_drained(const struct gateway *g)
     return workers_done(g);
 }
 
-void gateway_stop(struct gateway *g)
+void gateway_join(struct gateway *g)
 {
     give_order(g, ORDER_STOP);
     for (uint32_t i = 0; g->workers && i < g->worker_count; i++)
         worker_join(&g->workers[i]);
+}
+
+void gateway_stop(struct gateway *g)
+{
+    gateway_join(g);
     for (uint32_t i = 0; g->executors && i < g->executor_count; i++)
         tg_executor_destroy(g->executors[i]);
     for (uint32_t i = 0; g->workers && i < g->worker_count; i++)

@@ -7,6 +7,7 @@
 #define TG_GATEWAY_H
 
 #include "gateway/control/config.h"
+#include "gateway/control/control.h"
 #include "gateway/net/peers.h"
 #include "worker.h"
 
@@ -18,6 +19,11 @@ struct settings {
     uint32_t power; /* CONFIG_POWER_* */
     bool metrics_enabled;
     struct settings *older;
+};
+
+/* When each worker was last seen to move: the control thread's own. */
+struct gateway_watch {
+    uint64_t turns[ADMISSION_WORKERS_MAX], moved_ns[ADMISSION_WORKERS_MAX];
 };
 
 enum gateway_order { ORDER_SERVE, ORDER_DRAIN, ORDER_STOP };
@@ -52,12 +58,15 @@ struct gateway {
     struct metrics **metrics; /* by worker */
     uint64_t started_ns;
     char device[80];
+    /* the control thread's */
+    struct control *control; /* the loop; it is its owner's, and outlives the workers */
+    struct gateway_watch watch;
 };
 
 /**
  * Build everything and start serving. Takes over @config. Returns 0, or negative errno after having logged why.
  */
-int gateway_start(struct gateway *g, struct config *config);
+int gateway_start(struct gateway *g, struct config *config, struct control *control);
 
 /** Build the configured runners and let them go again, problems on stderr: --check-config. Takes over @config. */
 int gateway_check(struct gateway *g, struct config *config);
@@ -69,6 +78,8 @@ void gateway_refuse_work(struct gateway *g);
 /** Has every connection been answered and closed? */
 bool gateway_drained(const struct gateway *g);
 
+/** End and join the workers: from here on nobody sends mail to the control thread. */
+void gateway_join(struct gateway *g);
 /** End all threads and give everything back. */
 void gateway_stop(struct gateway *g);
 
@@ -95,6 +106,10 @@ void certificates_look(struct gateway *g);
 int listeners_open(struct gateway *g);
 /** Remove the files of Unix sockets. */
 void listeners_remove_files(struct gateway *g);
+
+/* parts.c */
+/** Add what the control thread does for this node to its loop. What cannot be done is logged and left out. */
+void parts_add(struct gateway *g);
 
 /* routes.c */
 extern const struct http_route gateway_routes[];

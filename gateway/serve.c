@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Signals: reload, drain, stop. */
+/* The life of a serving process, as a part of the control loop: serve and reload, grace, drain, over. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/control/control.h"
 #include "gateway/control/notify.h"
 #include "gateway.h"
 #include "serve.h"
@@ -13,17 +13,28 @@
 enum { EXIT_CLEAN = 0, EXIT_NO_START = 1, EXIT_CUT = 3 };
 
 #define DRAIN_LOOK_MS 10
-#define CERTIFICATE_LOOK_S 2
+#define CERTIFICATE_LOOK_MS 2000
+#define FAREWELL_MS 5000 /* for the parts to take leave, while connections drain */
 
-static void block_signals(sigset_t *set)
-{
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, set, NULL); /* inherited by every thread: only this one takes them */
-    signal(SIGPIPE, SIG_IGN);
-}
+enum serve_state {
+    SERVE_SERVING,
+    SERVE_GRACE, /* health says not ready, work is still taken */
+    SERVE_DRAINING,
+    SERVE_OVER,
+};
+
+struct serve {
+    struct gateway gateway;
+    struct control *control;
+    const struct serve_source *source;
+    enum serve_state state;
+    uint64_t until_ns;    /* end of grace, or of the drain */
+    uint64_t farewell_ns; /* nobody waits for parts after this */
+    uint64_t certificates_ns;
+    bool drained;
+};
+
+/* ---- serving ----------------------------------------------------------------------------------------------- */
 
 static void reload(struct gateway *g, const struct serve_source *source)
 {
@@ -43,59 +54,142 @@ static void reload(struct gateway *g, const struct serve_source *source)
     notify_ready();
 }
 
-/* Sleep up to @ms, or until another TERM or INT says that it takes too long. True if one came. */
-static bool pause_or_signal(const sigset_t *set, uint32_t ms)
+static uint64_t look_at_certificates(struct serve *s, uint64_t now)
 {
-    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    int sig = sigtimedwait(set, NULL, &t);
-    return sig == SIGTERM || sig == SIGINT;
+    if (!s->gateway.tls)
+        return UINT64_MAX;
+    if (now >= s->certificates_ns) {
+        certificates_look(&s->gateway);
+        s->certificates_ns = now + CERTIFICATE_LOOK_MS * NS_PER_MS;
+    }
+    return s->certificates_ns;
 }
 
-static bool drain(struct gateway *g, const sigset_t *set)
+/* ---- the way out ------------------------------------------------------------------------------------------- */
+
+static void end(struct serve *s, bool drained)
 {
-    uint64_t until = clock_now_ns() + g->config.shutdown_drain_ms * NS_PER_MS;
-    gateway_refuse_work(g);
-    while (!gateway_drained(g)) {
-        if (pause_or_signal(set, DRAIN_LOOK_MS)) {
-            log_warn("second signal: cutting what is left");
-            return false;
-        }
-        if (clock_now_ns() >= until) {
-            log_warn("not drained within %u ms: cutting what is left", g->config.shutdown_drain_ms);
-            return false;
-        }
-    }
+    s->drained = drained;
+    s->state = SERVE_OVER;
+}
+
+static void start_drain(struct serve *s, uint64_t now)
+{
+    s->state = SERVE_DRAINING;
+    s->until_ns = now + s->gateway.config.shutdown_drain_ms * NS_PER_MS;
+    gateway_refuse_work(&s->gateway);
+}
+
+static void start_leaving(struct serve *s, int sig)
+{
+    uint64_t now = clock_now_ns();
+    log_info("%s: draining", sig == SIGINT ? "interrupted" : "asked to stop");
+    notify_stopping();
+    gateway_say_not_ready(&s->gateway);
+    s->farewell_ns = now + FAREWELL_MS * NS_PER_MS;
+    s->until_ns = now + s->gateway.config.shutdown_grace_ms * NS_PER_MS;
+    s->state = SERVE_GRACE;
+    control_leave(s->control); /* directories should send nobody any more, grace or not */
+}
+
+/* Parts that cannot take leave (a directory that is away) hold nobody up for long, and are no cut connection. */
+static bool farewell_over(const struct serve *s, uint64_t now)
+{
+    char names[256];
+    if (control_left(s->control))
+        return true;
+    if (now < s->farewell_ns)
+        return false;
+    control_still_here(s->control, names, sizeof(names));
+    log_warn("not waiting any longer for: %s", names);
     return true;
 }
 
-/* The next one, with a look at the certificates every now and then. */
-static int next_signal(struct gateway *g, const sigset_t *set)
+static uint64_t drain(struct serve *s, uint64_t now)
 {
-    static const struct timespec look = {.tv_sec = CERTIFICATE_LOOK_S};
-    int sig;
-    while ((sig = g->tls ? sigtimedwait(set, NULL, &look) : sigwaitinfo(set, NULL)) < 0)
-        if (errno == EAGAIN)
-            certificates_look(g);
-    return sig;
+    bool drained = gateway_drained(&s->gateway);
+    if (drained && farewell_over(s, now)) {
+        end(s, true);
+    } else if (!drained && now >= s->until_ns) {
+        log_warn("not drained within %u ms: cutting what is left", s->gateway.config.shutdown_drain_ms);
+        end(s, false);
+    }
+    return now + DRAIN_LOOK_MS * NS_PER_MS;
+}
+
+/* ---- the loop ---------------------------------------------------------------------------------------------- */
+
+static uint64_t turn(void *self, uint64_t now)
+{
+    struct serve *s = self;
+    if (s->state == SERVE_GRACE && now >= s->until_ns)
+        start_drain(s, now);
+    switch (s->state) {
+    case SERVE_SERVING:
+        return look_at_certificates(s, now);
+    case SERVE_GRACE:
+        return s->until_ns;
+    case SERVE_DRAINING:
+        return drain(s, now);
+    default:
+        return 0;
+    }
+}
+
+static void on_signal(void *context, int sig)
+{
+    struct serve *s = context;
+    if (s->state == SERVE_SERVING) {
+        if (sig == SIGHUP)
+            reload(&s->gateway, s->source);
+        else
+            start_leaving(s, sig);
+    } else if (s->state != SERVE_OVER && sig != SIGHUP) {
+        log_warn("second signal: cutting what is left");
+        end(s, false);
+    }
+}
+
+/* Inherited by every thread: only the control loop takes them. */
+static void block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int start(struct serve *s, struct config *config)
+{
+    struct control_options o = {"taskgate/" TASKGATE_VERSION, on_signal, s};
+    struct control_part life = {.name = "life", .turn = turn, .self = s};
+    int rc = control_create(&o, &s->control);
+    if (rc < 0) {
+        log_error("cannot prepare the control loop: %s", strerror(-rc));
+        return rc;
+    }
+    control_add(s->control, &life);
+    rc = gateway_start(&s->gateway, config, s->control);
+    if (rc < 0)
+        control_destroy(s->control);
+    return rc;
 }
 
 int serve_main(struct config *config, const struct serve_source *source)
 {
-    sigset_t set;
-    struct gateway gateway;
-    block_signals(&set);
-    if (gateway_start(&gateway, config) < 0)
+    struct serve s = {.source = source};
+    block_signals();
+    if (start(&s, config) < 0)
         return EXIT_NO_START;
     notify_ready();
-    int sig;
-    while ((sig = next_signal(&gateway, &set)) == SIGHUP)
-        reload(&gateway, source);
-    log_info("%s: draining", sig == SIGINT ? "interrupted" : "asked to stop");
-    notify_stopping();
-    gateway_say_not_ready(&gateway);
-    bool hurry = gateway.config.shutdown_grace_ms > 0 && pause_or_signal(&set, gateway.config.shutdown_grace_ms);
-    bool drained = !hurry && drain(&gateway, &set);
-    gateway_stop(&gateway);
-    log_info("stopped%s", drained ? "" : ", some connections were cut");
-    return drained ? EXIT_CLEAN : EXIT_CUT;
+    while (s.state != SERVE_OVER)
+        control_turn(s.control);
+    gateway_join(&s.gateway);
+    control_destroy(s.control);
+    gateway_stop(&s.gateway);
+    log_info("stopped%s", s.drained ? "" : ", some connections were cut");
+    return s.drained ? EXIT_CLEAN : EXIT_CUT;
 }

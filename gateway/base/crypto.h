@@ -5,6 +5,9 @@
  * Thread: the one that created the struct; functions without a struct: any.
  * Every call returns 0 on success; -EBADMSG where the peer's data do not verify; -EINVAL where they cannot be a
  * key; -EIO if the library failed (out of memory, say).
+ *
+ * We allocate nothing here after crypto_create(). OpenSSL does: a few small pieces where a key object is made (the peer's
+ * for each X25519, each signature), and one for each HMAC key. Hashing, sealing and opening take none.
  */
 #ifndef TG_CRYPTO_H
 #define TG_CRYPTO_H
@@ -27,25 +30,37 @@ bool crypto_equal(struct tg_str a, struct tg_str b);
 /** Overwrite, however useless the compiler finds it. */
 void crypto_wipe(void *p, size_t n);
 
+/** Unpredictable bytes from the thread's own generator, which asks the kernel for a seed only now and then. */
+int crypto_random(struct crypto *c, void *out, size_t n);
+
 int crypto_sha256(struct crypto *c, struct tg_str data, uint8_t out[CRYPTO_HASH_BYTES]);
+/** The same in pieces: one at a time for each struct, and no crypto_sha256() in between. */
+int crypto_sha256_begin(struct crypto *c);
+int crypto_sha256_add(struct crypto *c, struct tg_str piece);
+int crypto_sha256_end(struct crypto *c, uint8_t out[CRYPTO_HASH_BYTES]);
+
 int crypto_hmac(struct crypto *c, struct tg_str key, struct tg_str message, uint8_t out[CRYPTO_HASH_BYTES]);
-/** HKDF-SHA256 (RFC 5869), extract and expand. */
+/** HKDF-SHA256 (RFC 5869), extract and expand. -EINVAL if @out_len is over 255 hashes. */
 int crypto_hkdf(struct crypto *c, struct tg_str ikm, struct tg_str salt, struct tg_str info, void *out, size_t out_len);
 
 /** The public key that belongs to @private_key. */
 int crypto_x25519_public(struct crypto *c, const uint8_t private_key[32], uint8_t public_key[32]);
-/** The shared secret (RFC 7748). -EINVAL if it came out all zero. */
+/**
+ * The shared secret (RFC 7748). -EINVAL if it came out all zero.
+ * The last @private_key's object is kept: a node that always uses its own pays for it once.
+ */
 int crypto_x25519(struct crypto *c, const uint8_t private_key[32], const uint8_t peer_key[32], uint8_t secret[32]);
 
 /** Writes plain.len + CRYPTO_TAG_BYTES bytes; @out may be plain.ptr. */
 int crypto_seal(struct crypto *c, const uint8_t key[32], const uint8_t nonce[12], struct tg_str aad,
                 struct tg_str plain, uint8_t *out);
-/** Writes sealed.len - CRYPTO_TAG_BYTES bytes, to be used only on 0; @out may be sealed.ptr. */
+/** Writes sealed.len - CRYPTO_TAG_BYTES bytes, zeros unless it returns 0; @out may be sealed.ptr. */
 int crypto_open(struct crypto *c, const uint8_t key[32], const uint8_t nonce[12], struct tg_str aad,
                 struct tg_str sealed, uint8_t *out);
 
 int crypto_ed25519_public(struct crypto *c, const uint8_t seed[32], uint8_t public_key[32]);
 int crypto_ed25519_sign(struct crypto *c, const uint8_t seed[32], struct tg_str message, uint8_t signature[64]);
+/** -EBADMSG also for a @public_key that is no point of the curve. The last key's object is kept. */
 int crypto_ed25519_verify(struct crypto *c, const uint8_t public_key[32], struct tg_str message,
                           const uint8_t signature[64]);
 

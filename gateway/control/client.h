@@ -30,7 +30,8 @@ struct client_request {
 /* Valid while the callback runs. */
 struct client_response {
     int error;       /* 0, -ETIMEDOUT, -ECONNREFUSED, -ECONNRESET, -EHOSTUNREACH (not resolved), -EPERM (reach),
-                        -EMSGSIZE, -EPROTO (not HTTP, TLS failed, redirect refused), -ECANCELED (client destroyed) */
+                        -EMSGSIZE, -EPROTO (not HTTP, TLS failed, redirect refused), -EINVAL (URL or header not
+                        sound), -ENOMEM, -ECANCELED (client destroyed) */
     const char *why; /* for the log, never NULL on error: no secrets, nothing of the body */
     uint32_t status;
     uint32_t retry_after_s; /* Retry-After as a number of seconds, 0: absent */
@@ -50,15 +51,18 @@ uint64_t client_submit(struct client *c, const struct client_request *rq, client
 void client_cancel(struct client *c, uint64_t id);
 uint32_t client_active(const struct client *c);
 
-/**
- * Move data and deliver callbacks; sleep up to @timeout_ms while nothing happens, or until one of @fds (@fd_count
- * of them) is readable: its `ready` is then set.
- */
+#define CLIENT_FDS_MAX 8
+
 struct client_fd {
     int fd;
     bool ready;
 };
-void client_turn(struct client *c, uint32_t timeout_ms, struct client_fd *fds, uint32_t fd_count);
+
+/**
+ * Move data and deliver callbacks; sleep up to @timeout_ms while nothing happens, or until one of @fds (@fd_count
+ * of them, CLIENT_FDS_MAX at most) is readable: its `ready` is then set. Returns how many callbacks it called.
+ */
+uint32_t client_turn(struct client *c, uint32_t timeout_ms, struct client_fd *fds, uint32_t fd_count);
 
 /** One request, waited for: for commands. Same callback, from within. */
 void client_call(struct client *c, const struct client_request *rq, client_done *done, void *context);

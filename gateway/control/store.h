@@ -23,7 +23,7 @@ int store_write(const char *path, struct tg_str content);
 int store_write_fast(const char *path, struct tg_str content);
 
 /**
- * Read at most @cap bytes. Returns the length; -ENOENT; -EACCES with @why if the file is secret (@secret) and not
+ * Read at most @cap bytes. Returns the length; -ENOENT; -EACCES if the file is a secret (@secret) and not
  * ours, or open to others; -EFBIG; other negative errno.
  */
 int64_t store_read(const char *path, bool secret, char *out, size_t cap);

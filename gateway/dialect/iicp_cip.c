@@ -38,7 +38,7 @@ static bool is_uuid4(const struct tg_json_doc *doc, const struct tg_json_node *n
     return p[14] == '4' && memchr("89abAB", p[19], 6) != NULL;
 }
 
-static enum tg_status read_session(const struct tg_json_doc *doc, const struct tg_json_node *trace, struct iicp_cip *out,
+static enum tg_status read_session(const struct tg_json_doc *doc, const struct tg_json_node *trace, struct iicp_part *out,
                                    struct tg_error *err)
 {
     const struct tg_json_node *n = member(doc, trace, TG_STR("cip_session_key"));
@@ -51,19 +51,19 @@ static enum tg_status read_session(const struct tg_json_doc *doc, const struct t
 }
 
 static enum tg_status read_worker(const struct tg_json_doc *doc, const struct tg_json_node *trace,
-                                  const struct iicp_cip_policy *policy, struct iicp_cip *out, struct tg_error *err)
+                                  const struct iicp_cip *policy, struct iicp_part *out, struct tg_error *err)
 {
     const struct tg_json_node *parent = member(doc, trace, TG_STR("cip_parent_task_id"));
     if (!parent || !is_uuid4(doc, parent))
         return refuse(err, "trace.cip_parent_task_id", parent ? "must be a UUID, version 4" : "is required of a part");
-    if (!policy->worker)
+    if (!iicp_cip_works(policy))
         return TG_FORBIDDEN;
     out->worker = true;
     return read_session(doc, trace, out, err);
 }
 
 static enum tg_status read_role(const struct tg_json_doc *doc, const struct tg_json_node *trace,
-                                const struct iicp_cip_policy *policy, struct iicp_cip *out, struct tg_error *err)
+                                const struct iicp_cip *policy, struct iicp_part *out, struct tg_error *err)
 {
     const struct tg_json_node *role = member(doc, trace, TG_STR("cip_role"));
     if (!role)
@@ -72,7 +72,7 @@ static enum tg_status read_role(const struct tg_json_doc *doc, const struct tg_j
         return read_worker(doc, trace, policy, out, err);
     if (role->type != TG_JSON_STRING || !tg_json_string_eq(doc, role, TG_STR("coordinator")))
         return refuse(err, "trace.cip_role", "must be worker or coordinator");
-    return policy->coordinator ? TG_OK : TG_FORBIDDEN;
+    return iicp_cip_coordinates(policy) ? TG_OK : TG_FORBIDDEN;
 }
 
 /* ---- tasks to be shared out ------------------------------------------------------------------------------ */
@@ -96,7 +96,7 @@ static enum tg_status read_quorum(const struct tg_json_doc *doc, const struct tg
 }
 
 static enum tg_status read_shared(const struct tg_json_doc *doc, const struct tg_json_node *cip,
-                                  const struct iicp_cip_policy *policy, struct tg_error *err)
+                                  const struct iicp_cip *policy, struct tg_error *err)
 {
     if (cip->type != TG_JSON_OBJECT)
         return refuse(err, "constraints.cip", "must be an object");
@@ -108,7 +108,7 @@ static enum tg_status read_shared(const struct tg_json_doc *doc, const struct tg
     if (!known)
         return refuse(err, "constraints.cip.policy", "must be best_of_n, majority_vote or map_reduce");
     const struct tg_json_node *n = member(doc, cip, TG_STR("replicas"));
-    int64_t replicas = TG_MIN(policy->replicas_max, (uint32_t)REPLICAS_MAX);
+    int64_t replicas = TG_MIN(policy->max_replicas, (uint32_t)REPLICAS_MAX);
     if (n && !whole_within(n, REPLICAS_MAX, &replicas))
         return refuse(err, "constraints.cip.replicas", "must be a whole number within 1 and 10");
     if (n && majority && replicas % 2 == 0)
@@ -116,20 +116,20 @@ static enum tg_status read_shared(const struct tg_json_doc *doc, const struct tg
     enum tg_status rc = read_quorum(doc, cip, replicas, err);
     if (rc != TG_OK)
         return rc;
-    return policy->coordinator ? TG_CIP_NO_WORKERS : TG_FORBIDDEN; /* nobody is known here to share with */
+    return iicp_cip_coordinates(policy) ? TG_CIP_NO_WORKERS : TG_FORBIDDEN; /* nobody is known here to share with */
 }
 
 enum tg_status iicp_cip_read(const struct tg_json_doc *doc, const struct tg_json_node *trace,
-                             const struct tg_json_node *cip, const struct iicp_cip_policy *policy,
-                             struct iicp_cip *out, struct tg_error *err)
+                             const struct tg_json_node *shared, const struct iicp_cip *policy,
+                             struct iicp_part *out, struct tg_error *err)
 {
-    *out = (struct iicp_cip){0};
+    *out = (struct iicp_part){0};
     if (trace) {
         enum tg_status rc = read_role(doc, trace, policy, out, err);
         if (rc != TG_OK)
             return rc;
     }
-    return cip ? read_shared(doc, cip, policy, err) : TG_OK;
+    return shared ? read_shared(doc, shared, policy, err) : TG_OK;
 }
 
 /* ---- slots ----------------------------------------------------------------------------------------------- */

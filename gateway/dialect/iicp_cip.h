@@ -7,20 +7,15 @@
 #define TG_IICP_CIP_H
 
 #include <stdatomic.h>
-#include "tg/json.h"
+#include "iicp_policy.h"
 #include "tg/runner.h"
 
 #define IICP_CIP_SESSION_BYTES_MAX 128 /* of a session key, as it stands in the text */
 
-/* As configured; constant after start. */
-struct iicp_cip_policy {
-    bool worker, coordinator; /* permitted: enabled, and the flag of its own */
-    uint32_t replicas_max, worker_timeout_ms, concurrent_max;
-};
-
-struct iicp_cip {
-    bool worker;            /* a part of another node's task */
-    struct tg_str session;  /* worker: JSON text of the session key, quotes included, or len 0; borrowed */
+/* What a task says of itself. */
+struct iicp_part {
+    bool worker;           /* a part of another node's task */
+    struct tg_str session; /* worker: JSON text of the session key, quotes included, or len 0; borrowed */
 };
 
 /**
@@ -28,8 +23,8 @@ struct iicp_cip {
  * is more to say.
  */
 enum tg_status iicp_cip_read(const struct tg_json_doc *doc, const struct tg_json_node *trace,
-                             const struct tg_json_node *cip, const struct iicp_cip_policy *policy,
-                             struct iicp_cip *out, struct tg_error *err);
+                             const struct tg_json_node *shared, const struct iicp_cip *policy,
+                             struct iicp_part *out, struct tg_error *err);
 
 /* Parts done here at once. Thread: any worker. */
 bool iicp_cip_claim(_Atomic uint32_t *active, uint32_t max);

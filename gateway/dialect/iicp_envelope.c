@@ -5,23 +5,19 @@
 
 #define MEMBERS_MAX 64 /* of an envelope; more is somebody probing */
 
+#define INTENT_BYTES_MAX 128 /* what is longer names none of ours */
+
 #define TIMEOUT_MS_MIN 100
 #define TIMEOUT_MS_MAX 300000
 
-static const struct tg_str field_names[IICP_FIELD_COUNT] = {
-#define FIELD(ident, name) TG_STR_INIT(name),
-#include "iicp_fields.def"
-#undef FIELD
-};
-
-static bool invalid(struct iicp *ic, struct task *t, const char *field, const char *message)
+static __attribute__((noinline, cold)) bool invalid(struct iicp *ic, struct task *t, const char *field, const char *message)
 {
     tg_error_set(&t->error, field, "%s", message);
     task_refuse(ic->tasks, t, TG_INVALID);
     return false;
 }
 
-static bool malformed(struct iicp *ic, struct task *t, uint32_t offset, const char *message)
+static __attribute__((noinline, cold)) bool malformed(struct iicp *ic, struct task *t, uint32_t offset, const char *message)
 {
     t->has_error_offset = true;
     t->error_offset = offset;
@@ -32,27 +28,39 @@ static bool malformed(struct iicp *ic, struct task *t, uint32_t offset, const ch
 
 /* ---- members ------------------------------------------------------------------------------------------ */
 
-static enum iicp_field field_named(struct tg_str name)
+#define NAME_KEY(len, first) ((uint64_t)(len) << 8 | (unsigned char)(first))
+
+/* One comparison at most, of a length the compiler knows; two rows alike would not compile. */
+static inline enum iicp_field field_named(struct tg_str name)
 {
-    for (uint32_t f = 0; f < IICP_FIELD_COUNT; f++)
-        if (name.len == field_names[f].len && name.ptr[0] == field_names[f].ptr[0] && tg_str_eq(name, field_names[f]))
-            return (enum iicp_field)f;
-    return IICP_FIELD_COUNT;
+    switch (NAME_KEY(name.len, name.ptr[0])) { /* an empty name is followed by its quote */
+#define FIELD(ident, first, text)                                                                            \
+    case NAME_KEY(sizeof(text) - 1, first):                                                                  \
+        return memcmp(name.ptr, text, sizeof(text) - 1) == 0 ? IICP_##ident : IICP_FIELD_COUNT;
+#include "iicp_fields.def"
+#undef FIELD
+    default:
+        return IICP_FIELD_COUNT;
+    }
 }
 
-/* A name may be spelled with escapes; then it is resolved first. None of ours is longer than the buffer. */
-static enum iicp_field field_of(const struct tg_json_doc *doc, const struct tg_json_node *key)
+/* Resolved first. None of our names is longer than the buffer. */
+static __attribute__((noinline)) enum iicp_field field_escaped(const struct tg_json_doc *doc,
+                                                               const struct tg_json_node *key)
 {
-    char text[32];
-    if (TG_LIKELY(!key->text.aux))
-        return field_named(tg_json_string(doc, key));
+    char text[32] = ""; /* the name may be empty */
     int64_t len = tg_json_unescape(doc, key, text, sizeof(text));
     return len < 0 ? IICP_FIELD_COUNT : field_named((struct tg_str){text, (size_t)len});
 }
 
+static inline enum iicp_field field_of(const struct tg_json_doc *doc, const struct tg_json_node *key)
+{
+    return TG_LIKELY(!key->text.aux) ? field_named(tg_json_string(doc, key)) : field_escaped(doc, key);
+}
+
 /* Unknown members are ignored, but not twice: two readers of one text must not see different things. */
-static bool seen_before(const struct tg_json_doc *doc, const struct tg_json_node *object,
-                        const struct tg_json_node *key)
+static __attribute__((noinline)) bool seen_before(const struct tg_json_doc *doc, const struct tg_json_node *object,
+                                                  const struct tg_json_node *key)
 {
     char name[256];
     int64_t len = tg_json_unescape(doc, key, name, sizeof(name));
@@ -161,12 +169,18 @@ static bool is_tool(struct tg_str urn)
     return skip_text(&urn, TG_STR("urn:iicp:intent:")) && skip_text(&urn, TG_STR("tool:"));
 }
 
+/* A NUL in the URN ends nothing; behind the end of a stored intent there is nothing but NULs. */
+static bool same_intent(const struct tg_instance *in, struct tg_str urn)
+{
+    return urn.len > 0 && urn.len < sizeof(in->intent) && in->intent[urn.len] == '\0' &&
+           in->intent[urn.len - 1] != '\0' && memcmp(in->intent, urn.ptr, urn.len) == 0;
+}
+
 static bool find_instance(struct iicp *ic, struct task *t, struct tg_str urn)
 {
     for (uint32_t i = 0; i < ic->node->instance_count; i++) {
-        const struct tg_instance *in = ic->node->instances[i];
-        if (tg_str_eq(urn, (struct tg_str){in->intent, strlen(in->intent)})) { /* a NUL in the URN ends nothing */
-            t->instance = in;
+        if (same_intent(ic->node->instances[i], urn)) {
+            t->instance = ic->node->instances[i];
             t->intent_slot = (uint16_t)i;
             return true;
         }
@@ -174,19 +188,33 @@ static bool find_instance(struct iicp *ic, struct task *t, struct tg_str urn)
     return false;
 }
 
-static bool apply_intent(struct iicp *ic, struct task *t, const struct tg_json_node *n)
+static enum tg_status judge_intent(struct iicp *ic, struct task *t, struct tg_str urn)
 {
-    char text[128];
-    if (!n || n->type != TG_JSON_STRING)
-        return invalid(ic, t, "intent", n ? "must be a string" : "is required");
-    int64_t len = tg_json_unescape(&ic->doc, n, text, sizeof(text));
-    struct tg_str urn = {text, len < 0 ? 0 : (size_t)len};
     enum tg_status refusal = TG_OK;
     if (!find_instance(ic, t, urn)) /* what is served is as the operator wants it */
         refusal = iicp_urn_valid(urn) ? TG_UNKNOWN_INTENT : TG_BAD_URN;
     if (refusal != TG_BAD_URN && is_tool(urn) && !ic->settings->allow_tool_execution)
         refusal = TG_TOOL_DENIED;
-    if (refusal == TG_OK)
+    return refusal;
+}
+
+/* What has escapes in it, or is too long to name anything. Apart, so that the usual way needs no room for it. */
+static __attribute__((noinline)) enum tg_status judge_odd_intent(struct iicp *ic, struct task *t,
+                                                                 const struct tg_json_node *n)
+{
+    char text[INTENT_BYTES_MAX];
+    int64_t len = tg_json_unescape(&ic->doc, n, text, sizeof(text));
+    return judge_intent(ic, t, (struct tg_str){text, len < 0 ? 0 : (size_t)len});
+}
+
+static bool apply_intent(struct iicp *ic, struct task *t, const struct tg_json_node *n)
+{
+    if (!n || n->type != TG_JSON_STRING)
+        return invalid(ic, t, "intent", n ? "must be a string" : "is required");
+    bool plain = !n->text.aux && n->text.len <= INTENT_BYTES_MAX;
+    enum tg_status refusal =
+        TG_LIKELY(plain) ? judge_intent(ic, t, tg_json_string(&ic->doc, n)) : judge_odd_intent(ic, t, n);
+    if (TG_LIKELY(refusal == TG_OK))
         return true;
     task_finish(ic->tasks, t, refusal);
     return false;
@@ -203,20 +231,40 @@ static const struct {
     {TG_STR_INIT("batch"), TG_BATCH},
 };
 
-static bool apply_qos(struct iicp *ic, struct task *t, const struct tg_json_node *constraints)
+/* The members that concern us, the first of each name; NULL: absent. */
+struct constraints {
+    const struct tg_json_node *qos_class, *qos, *timeout_ms;
+};
+
+static inline bool named(const struct tg_json_doc *doc, const struct tg_json_node *n, struct tg_str s)
 {
-    const char *field = "constraints.qos_class";
-    const struct tg_json_node *n = tg_json_get(&ic->doc, constraints, TG_STR("qos_class"));
-    if (!n || n->type == TG_JSON_NULL) {
-        field = "constraints.qos";
-        n = tg_json_get(&ic->doc, constraints, TG_STR("qos"));
+    return TG_LIKELY(!n->text.aux) ? tg_str_eq(tg_json_string(doc, n), s) : tg_json_string_eq(doc, n, s);
+}
+
+static void collect_constraints(const struct tg_json_doc *doc, const struct tg_json_node *object,
+                                struct constraints *c)
+{
+    TG_JSON_FOREACH_MEMBER(key, object)
+    {
+        if (!c->qos_class && named(doc, key, TG_STR("qos_class")))
+            c->qos_class = key + 1;
+        else if (!c->qos && named(doc, key, TG_STR("qos")))
+            c->qos = key + 1;
+        else if (!c->timeout_ms && named(doc, key, TG_STR("timeout_ms")))
+            c->timeout_ms = key + 1;
     }
+}
+
+static bool apply_qos(struct iicp *ic, struct task *t, const struct constraints *c)
+{
+    bool newer = c->qos_class && c->qos_class->type != TG_JSON_NULL;
+    const struct tg_json_node *n = newer ? c->qos_class : c->qos;
     if (!n || n->type == TG_JSON_NULL)
         return true;
     if (n->type != TG_JSON_STRING)
-        return invalid(ic, t, field, "must be a string");
+        return invalid(ic, t, newer ? "constraints.qos_class" : "constraints.qos", "must be a string");
     for (size_t i = 0; i < TG_ARRAY_SIZE(classes); i++)
-        if (tg_json_string_eq(&ic->doc, n, classes[i].name))
+        if (named(&ic->doc, n, classes[i].name))
             t->priority = classes[i].priority;
     struct tg_str spelling = tg_json_string(&ic->doc, n);
     if (spelling.len <= sizeof(t->qos)) {
@@ -226,11 +274,9 @@ static bool apply_qos(struct iicp *ic, struct task *t, const struct tg_json_node
     return true;
 }
 
-static bool apply_timeout(struct iicp *ic, struct task *t, const struct tg_json_node *constraints)
+static bool apply_timeout(struct iicp *ic, struct task *t, const struct tg_json_node *n)
 {
     uint64_t ms = ic->settings->timeout_ms;
-    const struct tg_json_node *n =
-        constraints ? tg_json_get(&ic->doc, constraints, TG_STR("timeout_ms")) : NULL;
     if (n && n->type != TG_JSON_NULL) {
         if (!tg_json_is_number(n))
             return invalid(ic, t, "constraints.timeout_ms", "must be a number");
@@ -245,9 +291,12 @@ static bool apply_timeout(struct iicp *ic, struct task *t, const struct tg_json_
 
 static bool apply_constraints(struct iicp *ic, struct task *t, const struct tg_json_node *n)
 {
+    struct constraints c = {0};
     if (n && n->type != TG_JSON_OBJECT)
         return invalid(ic, t, "constraints", "must be an object");
-    return (!n || apply_qos(ic, t, n)) && apply_timeout(ic, t, n);
+    if (n)
+        collect_constraints(&ic->doc, n, &c);
+    return apply_qos(ic, t, &c) && apply_timeout(ic, t, c.timeout_ms);
 }
 
 /* ---- the rest ----------------------------------------------------------------------------------------- */

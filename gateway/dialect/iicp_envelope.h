@@ -10,7 +10,7 @@
 
 /* Members we know, in the order of iicp_fields.def. */
 enum iicp_field {
-#define FIELD(ident, name) IICP_##ident,
+#define FIELD(ident, first, name) IICP_##ident,
 #include "iicp_fields.def"
 #undef FIELD
     IICP_FIELD_COUNT

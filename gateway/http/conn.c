@@ -10,7 +10,7 @@
 /* How long a closed connection's leftover input is thrown away so that the last answer arrives. */
 #define LINGER_NS (2 * NS_PER_S)
 
-_Static_assert(sizeof(struct conn) <= HTTP_CONN_BYTES, "an idle connection costs this much");
+_Static_assert(sizeof(struct conn) == HTTP_CONN_BYTES, "an idle connection costs this much");
 
 static struct conn *conn_of(struct net_conn *nc)
 {

@@ -3,6 +3,7 @@
 #ifndef TG_HTTP_CONN_H
 #define TG_HTTP_CONN_H
 
+#include <stdalign.h>
 #include "http.h"
 
 enum conn_phase {
@@ -12,9 +13,12 @@ enum conn_phase {
     CONN_DISCARD, /* no further request will be served; input is thrown away */
 };
 
-/* An idle connection is this struct and nothing else. */
+/*
+ * An idle connection is this struct and nothing else. With thousands of them each request finds it in no cache: three
+ * lines of memory, no more.
+ */
 struct conn {
-    struct net_conn net;
+    alignas(64) struct net_conn net;
     struct timer timer;
     uint64_t since_ns; /* start of the phase, or of the silence */
     /* reading */

@@ -9,16 +9,17 @@
 #define OUT_BYTES (12u << 10)         /* room asked for: lands in the 16 KiB class */
 #define OUT_BUFFERS_MAX 4             /* unsent beyond this: wait for the peer before writing more */
 #define SEND_BYTES_MAX (256u << 10)   /* one send; the write time limit counts from each */
+#define DIRECT_BYTES_MIN (2u << 10)   /* with less room left, a new buffer is begun for a body of unknown length */
 
 static const char continue_text[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
-/* Where @len bytes can go in one piece, NULL if no buffer is left. */
+/* Where @len bytes can go in one piece, NULL if no buffer is left. A lone answer gets no room for others. */
 static char *out_reserve(struct http *h, struct conn *c, size_t len)
 {
     struct buffer *b = c->out_last;
     bool with_kernel = c->net.sending && b == c->out;
     if (!b || with_kernel || buffer_capacity(b) - b->len < len) {
-        b = buffer_get(h->buffers, TG_MAX(len, OUT_BYTES));
+        b = buffer_get(h->buffers, c->pending > 1 ? TG_MAX(len, OUT_BYTES) : len);
         if (!b)
             return NULL;
         if (c->out_last)
@@ -44,6 +45,20 @@ static bool append(struct http *h, struct conn *c, const char *data, size_t len)
     memcpy(at, data, len);
     out_commit(c, len);
     return true;
+}
+
+/* An attempt left a buffer without a byte in it: nothing of that kind may come to be sent. */
+static void out_drop_empty(struct http *h, struct conn *c)
+{
+    struct buffer *empty = c->out_last, *before = NULL;
+    if (!empty || empty->len > 0)
+        return;
+    for (struct buffer *b = c->out; b != empty; b = b->next)
+        before = b;
+    *(before ? &before->next : &c->out) = NULL;
+    c->out_last = before;
+    c->out_buffers--;
+    buffer_put(h->buffers, empty);
 }
 
 static const char *date_now(struct http *h)
@@ -106,8 +121,86 @@ static struct http_response response_of(struct http *h, const struct task *t, si
     };
 }
 
-/* False if no buffer is left for it: nothing was written then. */
-static bool write_answer(struct http *h, struct conn *c, struct task *t, bool close)
+/* ---- the usual answer: its head is copied whole, its body written straight to where it is sent from ------------ */
+
+/* Bodies of three digits are by far the most. */
+static inline uint32_t digits_of(size_t n)
+{
+    if (TG_LIKELY(n - 100 < 900))
+        return 3;
+    return 1 + (n >= 10) + (n >= 100) + (n >= 1000) + (n >= 10000);
+}
+
+static bool is_usual(const struct task *t, bool close)
+{
+    return t->status == TG_OK && t->reply && t->minor == 1 && !close && !t->head_only && t->trace_id[0] && !t->special;
+}
+
+static __attribute__((noinline)) void make_usual(struct http *h, const struct task *t, struct http_usual *u, uint32_t digits)
+{
+    static const size_t least[HTTP_USUAL_DIGITS] = {0, 10, 100, 1000, 10000};
+    static const char name[] = "Content-Length: ";
+    struct http_response r = response_of(h, t, least[digits - 1], false);
+    u->len = (uint32_t)http_write_head(u->text, sizeof(u->text), &r);
+    u->content_type = t->reply->content_type;
+    u->second = h->date_second;
+    const char *at = u->len > 0 ? memmem(u->text, u->len, name, sizeof(name) - 1) : NULL;
+    TG_ASSERT(at);
+    u->digits_at = (uint32_t)(at - u->text) + (uint32_t)sizeof(name) - 1;
+}
+
+/* The usual head for a body of about @body_len bytes: exactly those that have as many digits fit it. */
+static inline const struct http_usual *usual_for(struct http *h, const struct task *t, size_t body_len)
+{
+    uint32_t digits = digits_of(body_len);
+    struct http_usual *u = &h->usual[digits - 1];
+    if (TG_UNLIKELY(u->second != h->date_second || u->content_type != t->reply->content_type))
+        make_usual(h, t, u, digits);
+    return u;
+}
+
+/* The trace id is the last line's. */
+static void put_usual(char *at, const struct http_usual *u, const struct task *t, size_t body_len)
+{
+    memcpy(at, u->text, u->len);
+    memcpy(at + u->len - 4 - sizeof(t->trace_id), t->trace_id, sizeof(t->trace_id));
+    uint32_t left = (uint32_t)body_len;
+    for (char *p = at + u->digits_at + digits_of(body_len); left > 0; left /= 10)
+        *--p = (char)('0' + left % 10);
+}
+
+/* False if the answer is not one of these after all: then nothing was written. */
+static bool write_usual(struct http *h, struct conn *c, struct task *t)
+{
+    date_now(h);
+    const struct http_usual *guess = usual_for(h, t, h->body_guess);
+    char *at = out_reserve(h, c, DIRECT_BYTES_MIN);
+    if (!at)
+        return false;
+    struct tg_json_writer w;
+    tg_json_writer_init(&w, at + guess->len, buffer_capacity(c->out_last) - c->out_last->len - guess->len);
+    t->reply->write(h->context, t, &w);
+    if (w.overflow || varies(h, w.len)) {
+        out_drop_empty(h, c);
+        return false;
+    }
+    const struct http_usual *u = usual_for(h, t, w.len);
+    if (TG_UNLIKELY(u != guess))
+        memmove(at + u->len, at + guess->len, w.len);
+    put_usual(at, u, t, w.len);
+    h->body_guess = w.len;
+    out_commit(c, u->len + w.len);
+    return true;
+}
+
+/* A body like the last one would have to be written anew: it is too long, or would be compressed for others. */
+static bool guess_usual(const struct http *h)
+{
+    return h->body_guess < DIRECT_BYTES_MIN / 2 && !varies(h, h->body_guess);
+}
+
+/* Any answer, by way of the scratch memory. False if no buffer is left for it: nothing was written then. */
+static __attribute__((noinline)) bool write_any(struct http *h, struct conn *c, struct task *t, bool close)
 {
     size_t plain_len = write_body(h, t), gzip_len = compress_body(h, t, plain_len);
     size_t body_len = gzip_len > 0 ? gzip_len : plain_len;
@@ -122,7 +215,13 @@ static bool write_answer(struct http *h, struct conn *c, struct task *t, bool cl
     size_t sent_body = t->head_only ? 0 : body_len;
     memcpy(at + head_len, gzip_len > 0 ? h->coder.room : h->scratch, sent_body);
     out_commit(c, head_len + sent_body);
+    h->body_guess = plain_len;
     return true;
+}
+
+static bool write_answer(struct http *h, struct conn *c, struct task *t, bool close)
+{
+    return (is_usual(t, close) && guess_usual(h) && write_usual(h, c, t)) || write_any(h, c, t, close);
 }
 
 static void pop(struct http *h, struct conn *c)

@@ -42,8 +42,21 @@ struct http_route {
     http_handler *handler;
 };
 
+/*
+ * The head of a usual answer as it stood last, to be copied whole: only the digits of its length and the trace id
+ * differ from one answer to the next. One for each number of digits.
+ */
+#define HTTP_USUAL_DIGITS 5
+#define HTTP_USUAL_BYTES HTTP_HEAD_BYTES_MAX
+struct http_usual {
+    const char *content_type; /* it was made for; NULL: not made yet */
+    uint64_t second;
+    uint32_t len, digits_at;
+    char text[HTTP_USUAL_BYTES];
+};
+
 struct conn;
-#define HTTP_CONN_BYTES 320 /* upper bound, for sizing memory; conn.c checks it */
+#define HTTP_CONN_BYTES 192 /* for sizing memory; conn.c checks it */
 
 struct http {
     struct task_door door;
@@ -66,6 +79,8 @@ struct http {
     struct http_coder coder;
     char date[HTTP_DATE_BYTES + 1];
     uint64_t date_second;
+    struct http_usual usual[HTTP_USUAL_DIGITS];
+    size_t body_guess;      /* length of the last body: the next may well be alike */
     uint64_t now_ns;
     bool draining;          /* every answer closes its connection */
 };

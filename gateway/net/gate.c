@@ -146,7 +146,7 @@ static void on_header(struct gate *g, struct net_conn *nc, char *data, size_t le
 static void on_received(void *owner, struct net_conn *nc, char *data, size_t len)
 {
     struct gate *g = owner;
-    if (TG_UNLIKELY(conn_of(g, nc)->waiting))
+    if (g->proxy && TG_UNLIKELY(conn_of(g, nc)->waiting)) /* else nobody does: one line of memory less to touch */
         on_header(g, nc, data, len);
     else
         g->handlers->received(g->owner, nc, data, len);

@@ -11,6 +11,7 @@
 #ifndef TG_TASK_H
 #define TG_TASK_H
 
+#include <stdalign.h>
 #include "gateway/base/buffers.h"
 #include "gateway/base/metrics.h"
 #include "gateway/base/timer.h"
@@ -42,8 +43,29 @@ enum task_state {
 /* What one writes into an answer, beside the runner's own part. */
 struct task_reply;
 
+/* What few tasks carry, for the dialect that set it. Meant only where task->special says so. */
+#define TASK_SECRET_BYTES 32
+#define TASK_SESSION_BYTES_MAX 128
+#define TASK_REQUESTER_BYTES_MAX 128
+
+struct task_special {
+    void *dialect;
+    bool sealed;   /* the answer goes out encrypted, by `secret` */
+    bool part;     /* of another node's task: holds one of the places for those */
+    bool reported; /* its end has been told */
+    uint8_t secret[TASK_SECRET_BYTES];
+    uint16_t session_len, requester_len;
+    char session[TASK_SESSION_BYTES_MAX];     /* JSON text */
+    char requester[TASK_REQUESTER_BYTES_MAX]; /* escapes resolved */
+    char parent_span[16];                     /* hex; [0] == 0: none */
+};
+
+/*
+ * The first four lines of memory and the beginning of the id are all that an ordinary task touches; what only those
+ * need that wait or fail lies behind.
+ */
 struct task {
-    tg_handle handle;
+    alignas(64) tg_handle handle;
     enum task_state state;
     enum tg_status status;
     /* the door's */
@@ -58,29 +80,32 @@ struct task {
     /* the request's */
     const struct tg_instance *instance; /* NULL until known */
     uint16_t intent_slot;    /* instance number for metrics, tasks->instance_count: other */
+    uint16_t id_len, qos_len;
+    bool holds_slot, wants_lane; /* admission's. wants_lane: waits for rows, not for a slot */
+    bool windows_passed;         /* its nonce and id are noted already */
+    bool counted;            /* in iicp_tasks_total, whatever becomes of it; health and the like are not */
+    bool has_id;
+    bool special;            /* more is in `more` */
+    bool has_error;          /* `error` says more than the status */
+    bool has_error_offset;
     enum tg_priority priority;
     uint64_t arrival_ns, deadline_ns, finished_ns;
-    char trace_id[32];
-    uint16_t id_len, qos_len;
-    /* admission's */
-    bool holds_slot, wants_lane; /* wants_lane: waits for rows, not for a slot */
-    bool windows_passed;         /* its nonce and id are noted already */
-    struct task *wait_next, *wait_prev;
     struct buffer *body;     /* stored while waiting */
+    char trace_id[32];
     struct timer timer;
     /* the lane's */
     struct tg_rows rows;
     uint32_t rows_left;
     uint32_t retry_after_ms;
-    bool counted;            /* in iicp_tasks_total, whatever becomes of it; health and the like are not */
-    bool has_id;
-    bool has_error;          /* `error` says more than the status */
-    bool has_error_offset;
-    uint32_t error_offset;
-    char id[TASK_ID_BYTES_MAX];  /* as JSON text without quotes */
-    char qos[TASK_QOS_BYTES_MAX]; /* likewise */
+    /* from here on nothing is read that was not written: task_open() clears no more */
+    char qos[TASK_QOS_BYTES_MAX]; /* as JSON text without quotes */
+    char id[TASK_ID_BYTES_MAX];   /* likewise */
     struct tg_error error;
+    uint32_t error_offset;
+    struct task *wait_next, *wait_prev;
+    struct task_special more;
 };
+_Static_assert(offsetof(struct task, id) == 4 * 64, "the lines of an ordinary task");
 
 struct task_reply {
     const char *content_type;
@@ -100,7 +125,8 @@ struct tasks {
     struct admission *admission; /* shared */
     struct metrics *metrics;
     task_resume_fn *resume;      /* how a waiting task is offered again */
-    void *context;               /* its first argument */
+    task_resume_fn *forget;      /* a special task is about to be closed; NULL: nobody makes any */
+    void *context;               /* their first argument */
     uint32_t worker;
     uint64_t now_ns;             /* of this turn */
     /* lanes */

@@ -38,9 +38,13 @@ rows = "1-1000"
 REPORT = re.compile(r"Sanitizer|runtime error:|assertion|Assertion|stack smashing|core dumped")
 
 
+HOME = tempfile.TemporaryDirectory(prefix="taskgate-home-")  # nobody's: what ends up there is gone with the tests
+
+
 def clean_environment(extra=None):
-    """Ours, without what would configure the gateway by accident."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("TASKGATE", "IICP_"))}
+    """Ours, without what would configure the gateway by accident, and with a home of its own."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("TASKGATE", "IICP_", "STATE_DIRECTORY"))}
+    env["HOME"] = HOME.name
     env.update(extra or {})
     return env
 
@@ -49,12 +53,13 @@ class Gateway:
     def __init__(self, *flags, config=RUNNERS, env=None, ready=True, command=(TASKGATE,)):
         self.folder = tempfile.TemporaryDirectory(prefix="taskgate-e2e-")
         self.config_path = os.path.join(self.folder.name, "taskgate.toml")
+        self.state_dir = os.path.join(self.folder.name, "state")
         self.write_config(config)
         self.lines, self.news = [], threading.Condition()
         self.stopped = False
         command = [*command, "serve", "--config", self.config_path, "--server.listen=127.0.0.1:0", *flags]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, env=clean_environment(env))
+                                        stderr=subprocess.PIPE, env=clean_environment({"IICP_HOME": self.state_dir, **(env or {})}))
         self.reader = threading.Thread(target=self._read_log, daemon=True)
         self.reader.start()
         if ready:

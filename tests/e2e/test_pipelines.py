@@ -46,6 +46,36 @@ class Pipelines(harness.Served):
             for _ in range(20):
                 self.assertEqual(c.read().json()["result"], text)
 
+    def test_answers_of_every_length_from_one_connection(self):
+        """Lengths around each number of digits, each buffer size and the least that may be compressed, up and down."""
+        lengths = [*range(0, 1300, 7), *range(730, 850), 3000, 3500, 3700, 9500, 9800, 16000, 70000]
+        lengths = lengths + lengths[::-1] + [0, 20000, 0, 900, 1, 1100, 1]
+        with self.g.client() as c:
+            for n in lengths:
+                answer = c.ask(post_task(ECHO, "x" * n))
+                self.assertEqual(answer.json()["result"], "x" * n)
+                self.assertEqual(int(answer.header("content-length")), len(answer.body))
+            for at in range(0, len(lengths), 40):
+                some = lengths[at:at + 40]
+                c.send(b"".join(post_task(ECHO, "y" * n) for n in some))
+                self.assertEqual([len(c.read().json()["result"]) for _ in some], some)
+
+    def test_answers_of_different_kinds_in_turn(self):
+        """Each has a head of its own; none takes over a line of the one before."""
+        trace = "0af7651916cd43dd8448eb211c80319c"
+        kinds = [(post_task(ECHO, 1), "application/json"), (get("/metrics"), "text/plain; version=0.0.4; charset=utf-8"),
+                 (get("/iicp/health"), "application/json"), (get("/nowhere"), "application/json"),
+                 (post_task(ECHO, 2, "traceparent: 00-%s-b7ad6b7169203331-01" % trace), "application/json")]
+        with self.g.client() as c:
+            for turn in range(3):
+                c.send(b"".join(request for request, _ in kinds))
+                answers = [c.read() for _ in kinds]
+                self.assertEqual([a.header("content-type") for a in answers], [kind for _, kind in kinds])
+                traces = [a.header("x-iicp-trace-id") for a in answers]
+                self.assertEqual(traces[1:4] + [traces[4]], [None, None, None, trace])
+                self.assertRegex(traces[0], "^[0-9a-f]{32}$")
+                self.assertNotEqual(traces[0], trace)
+
     def test_one_byte_at_a_time(self):
         data = post_task(ECHO, "slow") + get("/nowhere") + noop(0)
         with self.g.client() as c:

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nodes/NAME.json below the state folder: a node's credentials, 0600. */
+#ifndef TG_AUTH_FILE_H
+#define TG_AUTH_FILE_H
+
+#include "auth.h"
+
+/** Fill in what is stored for this directory and node id, if anything. Problems are logged. */
+void auth_file_load(struct auth *a);
+
+/** Returns 0 (also without a state folder) or negative errno. */
+int auth_file_save(const struct auth *a);
+
+#endif
