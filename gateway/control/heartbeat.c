@@ -70,7 +70,7 @@ static void accepted(struct heartbeat *h, const struct iicp_beat_reply *reply)
 
 static void refused(struct heartbeat *h, const struct call_reply *r)
 {
-    char why[256];
+    char why[320];
     struct iicp_refusal refusal;
     iicp_read_refusal(r->doc, &refusal);
     (void)snprintf(why, sizeof(why), "%u %s %s%s%.60s", r->status, refusal.code, refusal.message,

@@ -21,9 +21,9 @@ struct sim_directory {
     struct sim *sim;
     struct crypto *crypto;
     /* what it knows of the node */
-    bool registered, listed;
+    bool registered, listed, reply_lost;
     uint32_t issued; /* tokens so far: "token-3", "key-3" */
-    char challenge[33];
+    char challenge[33], challenge_before[33]; /* before: the answer that brought the newer one may be lost */
     char batches[SIM_BATCHES_MAX][IICP_BATCH_ID_MAX + 1];
     uint32_t batch_count;
     uint64_t success, failed; /* told, each batch once */
