@@ -2,6 +2,7 @@
 /* The command line: which command, and what the configuration asks for instead of serving. */
 #include <stdio.h>
 #include <string.h>
+#include "devnet/devnet.h"
 #include "gateway.h"
 #include "gpu/runner_test.h"
 #include "serve.h"
@@ -14,6 +15,7 @@ static void usage(FILE *out)
           "\n"
           "usage: taskgate [serve] [flags]            serve until SIGTERM or SIGINT (SIGHUP reloads)\n"
           "       taskgate runner-test FILE.so ...    check a runner plugin (see --help there)\n"
+          "       taskgate devnet [flags]             a local directory of nodes, for trying things out (see --help there)\n"
           "       taskgate help | version\n"
           "\n",
           out);
@@ -87,10 +89,12 @@ int main(int argc, char **argv, char **envp)
         return serve(argc - skip, argv + skip, envp);
     if (strcmp(command, "runner-test") == 0)
         return tg_runner_test_main(argc - 1, argv + 1);
+    if (strcmp(command, "devnet") == 0)
+        return devnet_main(argc - 1, argv + 1);
     if (strcmp(command, "help") == 0)
         return help();
     if (strcmp(command, "version") == 0)
         return version();
-    fprintf(stderr, "taskgate: there is no command \"%s\" (serve, runner-test, help, version)\n", command);
+    fprintf(stderr, "taskgate: there is no command \"%s\" (serve, runner-test, devnet, help, version)\n", command);
     return EXIT_USAGE;
 }
