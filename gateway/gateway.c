@@ -13,6 +13,7 @@
 #include "gateway/net/tls.h"
 #include "gpu/runner.h"
 #include "gateway.h"
+#include "membership_parts.h"
 
 #define WINDOW_BYTES(entries) ((size_t)(entries) * 24 + (1u << 16)) /* more than window_init() will ask for */
 
@@ -34,7 +35,8 @@ static struct settings *settings_of(const struct config *c)
         .write_ns = c->timeout_write_ms * NS_PER_MS,
         .gzip_bytes_min = c->http_gzip_min_bytes,
     };
-    s->iicp = (struct iicp_settings){c->task_timeout_ms, c->task_timeout_max_ms, c->iicp_allow_tool_execution};
+    s->iicp = (struct iicp_settings){c->task_timeout_ms, c->task_timeout_max_ms, c->iicp_allow_tool_execution,
+                                     (enum iicp_auth_mode)c->auth_mode};
     s->spin_ns = c->executor_spin_us * NS_PER_US;
     s->power = c->executor_power;
     s->metrics_enabled = c->metrics_enabled;
@@ -50,6 +52,7 @@ static int settings_publish(struct gateway *g)
         return -ENOMEM;
     s->older = atomic_load_explicit(&g->settings, memory_order_relaxed);
     atomic_store_explicit(&g->settings, s, memory_order_release); /* G1 pairs with the workers' loads */
+    atomic_store_explicit(&g->admission.base_concurrent, c->admission_max_concurrent, memory_order_relaxed);
     atomic_store_explicit(&g->admission.max_concurrent, c->admission_max_concurrent, memory_order_relaxed);
     atomic_store_explicit(&g->admission.wait_ms, c->admission_wait_ms, memory_order_relaxed);
     atomic_store_explicit(&g->admission.retry_after_s, c->admission_retry_after_s, memory_order_relaxed);
@@ -352,6 +355,8 @@ static int build(struct gateway *g)
     layout_choose(g);
     rc = certificates_open(g);
     if (rc == 0)
+        rc = membership_open(g);
+    if (rc == 0)
         rc = layout_lanes(g);
     if (rc == 0)
         rc = windows_create(g);
@@ -382,7 +387,22 @@ int gateway_check(struct gateway *g, struct config *config)
     int rc = runners_create(g);
     if (rc == 0)
         rc = certificates_open(g);
+    if (rc == 0)
+        rc = membership_check(g);
     gateway_stop(g);
+    return rc;
+}
+
+int gateway_describe(struct gateway *g, struct config *config, struct directory_options *out)
+{
+    take_config(g, config);
+    describe_node(g);
+    int rc = runners_create(g);
+    describe_node(g); /* now with its runners */
+    if (rc == 0)
+        rc = membership_open(g);
+    if (rc == 0)
+        membership_describe(g, out);
     return rc;
 }
 
@@ -393,6 +413,8 @@ int gateway_start(struct gateway *g, struct config *config, struct control *cont
     int rc = build(g);
     for (uint32_t i = 0; rc == 0 && !g->inline_executors && i < g->executor_count; i++)
         rc = tg_executor_start(g->executors[i]);
+    if (rc == 0)
+        membership_start(g);
     if (rc == 0)
         rc = workers_start(g);
     if (rc < 0) {
@@ -451,6 +473,7 @@ void gateway_stop(struct gateway *g)
         tg_executor_destroy(g->executors[i]);
     for (uint32_t i = 0; g->workers && i < g->worker_count; i++)
         worker_finish(&g->workers[i]);
+    membership_close(g);
     listeners_remove_files(g);
     tls_store_close(g->tls);
     free(g->executors);
@@ -489,6 +512,7 @@ void gateway_reload(struct gateway *g, struct config *next)
     if (settings_publish(g) < 0)
         log_error("reload: out of memory, the old settings stay in force");
     certificates_reload(g);
+    membership_reload(g);
     for (uint32_t i = 0; i < g->worker_count; i++)
         worker_wake(&g->workers[i]);
 }

@@ -9,6 +9,7 @@
 #include "gateway/control/config.h"
 #include "gateway/control/control.h"
 #include "gateway/net/peers.h"
+#include "membership.h"
 #include "worker.h"
 
 /* What may change while serving. Replaced as a whole; old snapshots live until the end. */
@@ -43,6 +44,7 @@ struct gateway {
     struct tls_store *tls; /* NULL: nobody listens for TLS */
     struct window nonces, ids;
     struct rate origins;
+    struct iicp_shared iicp_shared; /* keys, backend: from control to workers */
     struct peers peers;
     struct address_prefix proxy_trusted[CONFIG_LISTEN_MAX]; /* fixed after start */
     uint32_t proxy_trusted_count;
@@ -59,7 +61,8 @@ struct gateway {
     uint64_t started_ns;
     char device[80];
     /* the control thread's */
-    struct control *control; /* the loop; it is its owner's, and outlives the workers */
+    struct control *control; /* the loop; it is its owner's, and outlives the workers; NULL while only checking */
+    struct membership membership;
     struct gateway_watch watch;
 };
 
@@ -70,6 +73,12 @@ int gateway_start(struct gateway *g, struct config *config, struct control *cont
 
 /** Build the configured runners and let them go again, problems on stderr: --check-config. Takes over @config. */
 int gateway_check(struct gateway *g, struct config *config);
+
+/**
+ * What a directory would be told, without serving: `taskgate register`. Takes over @config; @out borrows from @g. To be
+ * ended with gateway_stop() in every case. Returns 0, or negative errno with the reasons on stderr.
+ */
+int gateway_describe(struct gateway *g, struct config *config, struct directory_options *out);
 
 /** Health says unavailable from now on; everything is still served (balancers get time to notice). */
 void gateway_say_not_ready(struct gateway *g);

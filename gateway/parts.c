@@ -44,42 +44,28 @@ static void look(void *context, struct health_inputs *in)
     in->reasons[HEALTH_REASON_NO_CAPACITY] = admission_active(&g->admission) >= admission_max(&g->admission);
 }
 
-static int open_health_file(struct gateway *g)
+/* NULL, or why there is none. */
+static const char *open_health_file(struct gateway *g)
 {
     char folder[STORE_PATH_MAX], path[STORE_PATH_MAX];
     struct health_file *h;
     if (!store_dir(g->config.node_state_dir, folder))
-        return -ENOENT;
+        return "there is no node.state_dir and no home";
     if (!health_file_path(folder, g->config.node_name, path, sizeof(path)))
-        return -ENAMETOOLONG;
+        return "node.name is no name for a folder";
     struct health_file_options o = {control_host(g->control), path, look, g};
     int rc = health_file_create(&o, &h);
     if (rc < 0)
-        return rc;
+        return rc == -EBUSY ? "another process has a node of this node.name" : strerror(-rc);
     struct control_part part = health_file_part(h);
     rc = control_add(g->control, &part);
-    if (rc < 0)
-        part.finish(h);
-    return rc;
-}
-
-static const char *reason(int rc)
-{
-    switch (rc) {
-    case -ENOENT:
-        return "there is no node.state_dir and no home";
-    case -ENAMETOOLONG:
-        return "node.name is no name for a folder";
-    case -EBUSY:
-        return "another process has a node of this node.name";
-    default:
-        return strerror(-rc);
-    }
+    TG_ASSERT(rc == 0); /* there is room for all parts that there are */
+    return NULL;
 }
 
 void parts_add(struct gateway *g)
 {
-    int rc = g->config.node_health_file ? open_health_file(g) : 0;
-    if (rc < 0)
-        log_warn("no health file is written: %s", reason(rc));
+    const char *why = g->config.node_health_file ? open_health_file(g) : NULL;
+    if (why)
+        log_warn("no health file is written: %s", why);
 }

@@ -12,6 +12,8 @@ static void route_task(void *context, struct task *t, const struct http_request 
         .content_type = http_header_str(req->base, req->head, HTTP_H_CONTENT_TYPE),
         .origin = http_header_str(req->base, req->head, HTTP_H_ORIGIN),
         .traceparent = http_header_str(req->base, req->head, HTTP_H_TRACEPARENT),
+        .authorization = http_header_str(req->base, req->head, HTTP_H_AUTHORIZATION),
+        .consumer_token = http_header_str(req->base, req->head, HTTP_H_IICP_CONSUMER_TOKEN),
         .body = req->body,
     };
     iicp_task(&w->iicp, t, &r);
@@ -82,8 +84,9 @@ static void write_metrics(void *context, struct task *task, struct tg_json_write
     (void)task;
     metrics_export(&t, g->metrics, g->worker_count, g->instances, g->instance_count);
     export_executors(g, &t);
+    membership_export(g, &t);
     gauge(&t, "taskgate_tasks_active", "Tasks accepted and not finished", admission_active(&g->admission));
-    gauge(&t, "taskgate_tasks_max", "Tasks that may be accepted and unfinished", admission_max(&g->admission));
+    gauge(&t, "taskgate_tasks_max", "Tasks that may be accepted and unfinished now", admission_max(&g->admission));
     gauge(&t, "taskgate_uptime_seconds", "Seconds since start", (double)(clock_now_ns() - g->started_ns) / 1e9);
     metrics_printf(&t, "# HELP taskgate_info What is running.\n# TYPE taskgate_info gauge\n"
                        "taskgate_info{version=\"%s\",io=\"%s\",executor=\"%s\"} 1\n",

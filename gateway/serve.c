@@ -187,9 +187,10 @@ int serve_main(struct config *config, const struct serve_source *source)
     notify_ready();
     while (s.state != SERVE_OVER)
         control_turn(s.control);
+    int asked = s.gateway.membership.exit_code;
     gateway_join(&s.gateway);
     control_destroy(s.control);
     gateway_stop(&s.gateway);
     log_info("stopped%s", s.drained ? "" : ", some connections were cut");
-    return s.drained ? EXIT_CLEAN : EXIT_CUT;
+    return asked ? asked : s.drained ? EXIT_CLEAN : EXIT_CUT;
 }

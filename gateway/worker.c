@@ -18,6 +18,8 @@
 #define BUFFERS_MIN 4
 #define SPARE_TASKS 4096 /* beyond one per connection: pipelined requests */
 #define SCRATCH_BYTES (8u << 20)
+#define SEALED_ANSWER_BYTES (4u << 20) /* base64 and all, it still fits the scratch */
+#define MAIL_SLOTS 1024                /* receipts and spans on their way to the control thread */
 #define ROUNDS_PER_TURN 4 /* exchanges with the executor before the network is looked at again */
 #define LOW_LATENCY_SPIN_NS (50 * NS_PER_MS)
 #define BUSY_GAP_NS (100 * NS_PER_US) /* adaptive: expecting the next event sooner than this, spin */
@@ -271,6 +273,12 @@ void worker_wake(struct worker *w)
 
 /* ---- preparation ------------------------------------------------------------------------------------------ */
 
+/* A sealed payload, or an answer to be sealed, in the clear. */
+static size_t sealed_bytes(const struct gateway *g)
+{
+    return TG_MAX(g->config.limits_body_bytes, (uint64_t)SEALED_ANSWER_BYTES);
+}
+
 /* docs/ARCHITECTURE.md, memory: every user of a worker's arena, one line each. */
 static size_t arena_bytes(const struct worker *w, uint32_t conns, uint32_t tasks_max)
 {
@@ -282,7 +290,9 @@ static size_t arena_bytes(const struct worker *w, uint32_t conns, uint32_t tasks
            + SCRATCH_BYTES                                                          /* an answer being written */
            + (size_t)conns * sizeof(struct gate_conn)                               /* who they are */
            + http_coder_bytes(body)                                                 /* gzip, both ways */
-           + TG_JSON_NODES_MAX(body) * sizeof(struct tg_json_node)                    /* JSON tape */
+           + 2 * TG_JSON_NODES_MAX(body) * sizeof(struct tg_json_node)                /* JSON tapes */
+           + sealed_bytes(g) + JSON_CANONICAL_ROOM(TG_JSON_NODES_MAX(body)) * sizeof(uint32_t) /* opened, sealed */
+           + (g->node.report ? mailbox_bytes(MAIL_SLOTS, sizeof(struct iicp_event)) : 0) /* events for control */
            + (g->instance_count + 1) * TG_PRIORITIES * (sizeof(struct task_metrics) + sizeof(struct task_lanes))
            + TG_DOORBELL_LANES * sizeof(void *)                                     /* lanes by bit */
            + (1u << 20);                                                            /* alignment */
@@ -315,6 +325,24 @@ static int init_metrics(struct worker *w)
     return w->metrics.tasks ? 0 : -ENOMEM;
 }
 
+static int init_room(struct worker *w)
+{
+    struct gateway *g = w->gateway;
+    uint32_t nodes = (uint32_t)TG_JSON_NODES_MAX(g->config.limits_body_bytes), members = JSON_CANONICAL_ROOM(nodes);
+    w->room = (struct iicp_room){
+        .crypto = crypto_create(),
+        .text = tg_arena_alloc(&w->arena, sealed_bytes(g), 64),
+        .text_bytes = sealed_bytes(g),
+        .doc = {.nodes = tg_arena_alloc(&w->arena, nodes * sizeof(struct tg_json_node), 64), .capacity = nodes},
+        .members = {tg_arena_alloc(&w->arena, members * sizeof(uint32_t), 64), members},
+    };
+    w->iicp.room = &w->room;
+    if (g->node.report)
+        w->iicp.events = mailbox_init(&w->arena, MAIL_SLOTS, sizeof(struct iicp_event), control_event_fd(g->control));
+    bool ready = w->room.crypto && w->room.text && w->room.doc.nodes && w->room.members.members;
+    return ready && (!g->node.report || w->iicp.events) ? 0 : -ENOMEM;
+}
+
 static int init_iicp(struct worker *w)
 {
     struct gateway *g = w->gateway;
@@ -325,16 +353,23 @@ static int init_iicp(struct worker *w)
         .nonces = &g->nonces,
         .ids = g->config.iicp_idempotency ? &g->ids : NULL,
         .origins = &g->origins,
+        .shared = &g->iicp_shared,
         .doc = {.nodes = tg_arena_alloc(&w->arena, nodes * sizeof(struct tg_json_node), 64), .capacity = nodes},
     };
     random_seed(&w->iicp.random);
-    return w->iicp.doc.nodes ? 0 : -ENOMEM;
+    return w->iicp.doc.nodes ? init_room(w) : -ENOMEM;
 }
 
 static void resume(void *context, struct task *t)
 {
     struct worker *w = context;
     iicp_task_resume(&w->iicp, t);
+}
+
+static void forget(void *context, struct task *t)
+{
+    struct worker *w = context;
+    iicp_task_forget(&w->iicp, t);
 }
 
 static void wire(struct worker *w)
@@ -346,6 +381,7 @@ static void wire(struct worker *w)
     w->tasks.metrics = &w->metrics;
     w->tasks.context = w;
     w->tasks.resume = resume;
+    w->tasks.forget = forget;
     w->tasks.worker = w->index;
     w->tasks.instances = g->instances;
     w->tasks.instance_count = g->instance_count;
@@ -409,6 +445,7 @@ void worker_finish(struct worker *w)
 {
     if (w->net)
         w->net->ops->destroy(w->net);
+    crypto_destroy(w->room.crypto);
     close_listeners(w);
     if (w->wake_fd >= 0)
         close(w->wake_fd);

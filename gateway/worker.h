@@ -38,6 +38,7 @@ struct worker {
     struct gate gate;
     struct http http;
     struct iicp iicp;
+    struct iicp_room room; /* for sealed, reported and authenticated tasks */
     struct net *net;
     struct metrics metrics;
     uint64_t gap_ns;  /* expected silence before the next event, a moving average */

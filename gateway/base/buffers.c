@@ -4,8 +4,8 @@
 #include <sys/mman.h>
 #include "buffers.h"
 
-/* Buffers from this class on (256 KiB) give their pages back when returned: they are rare and large. */
-#define RELEASE_CLASS 3
+/* Buffers from this class on (256 KiB) are large: beyond BUFFER_WARM_BYTES they give their pages back when returned. */
+#define LARGE_CLASS 3
 
 static uint32_t class_for(size_t bytes)
 {
@@ -54,14 +54,29 @@ static struct buffer *take_fresh(struct buffer_pool *p, uint32_t c)
     return b;
 }
 
+static struct buffer *pop(struct buffer **list)
+{
+    struct buffer *b = *list;
+    if (b)
+        *list = b->next;
+    return b;
+}
+
+/* To fault a large buffer's pages in again costs as much as to receive into them: warm ones first. */
+static struct buffer *take(struct buffer_pool *p, uint32_t c)
+{
+    struct buffer *b = pop(&p->classes[c].free);
+    if (b && c >= LARGE_CLASS)
+        p->warm_bytes -= buffer_class_bytes(c);
+    if (!b)
+        b = pop(&p->classes[c].cold);
+    return b ? b : take_fresh(p, c);
+}
+
 struct buffer *buffer_get(struct buffer_pool *p, size_t bytes)
 {
     for (uint32_t c = class_for(bytes); c < p->class_count; c++) {
-        struct buffer *b = p->classes[c].free;
-        if (b)
-            p->classes[c].free = b->next;
-        else
-            b = take_fresh(p, c);
+        struct buffer *b = take(p, c);
         if (b) {
             p->classes[c].used++;
             b->next = NULL;
@@ -72,12 +87,23 @@ struct buffer *buffer_get(struct buffer_pool *p, size_t bytes)
     return NULL;
 }
 
+static void push(struct buffer **list, struct buffer *b)
+{
+    b->next = *list;
+    *list = b;
+}
+
 void buffer_put(struct buffer_pool *p, struct buffer *b)
 {
     uint32_t c = b->size_class;
-    if (c >= RELEASE_CLASS)
-        madvise((char *)b + 4096, buffer_class_bytes(c) - 4096, MADV_DONTNEED); /* the first page keeps the header */
-    b->next = p->classes[c].free;
-    p->classes[c].free = b;
+    size_t bytes = buffer_class_bytes(c);
     p->classes[c].used--;
+    if (c >= LARGE_CLASS && p->warm_bytes + bytes > BUFFER_WARM_BYTES) {
+        madvise((char *)b + 4096, bytes - 4096, MADV_DONTNEED); /* the first page keeps the header */
+        push(&p->classes[c].cold, b);
+        return;
+    }
+    if (c >= LARGE_CLASS)
+        p->warm_bytes += bytes;
+    push(&p->classes[c].free, b);
 }

@@ -10,6 +10,7 @@
 #include "tg/arena.h"
 
 #define BUFFER_CLASSES 9 /* 4 KiB * 4^k: 4 KiB ... 256 MiB */
+#define BUFFER_WARM_BYTES (16u << 20) /* of large ones that wait for use: what keeps its pages */
 
 struct buffer {
     struct buffer *next; /* free list, or the user's own list */
@@ -21,9 +22,11 @@ struct buffer {
 struct buffer_pool {
     struct {
         struct buffer *free; /* last returned first */
+        struct buffer *cold; /* taken when no other is left: their pages went back to the kernel */
         char *fresh, *end;   /* never handed out yet */
         uint32_t used;
     } classes[BUFFER_CLASSES];
+    size_t warm_bytes; /* large ones on `free`, by the size of their class */
     uint32_t class_count;
 };
 

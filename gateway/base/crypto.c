@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OpenSSL 3 behind our own few calls. Its error queue is emptied wherever a call failed: nobody else will look. */
+/* OpenSSL 3 behind our own few calls. Its error queue is emptied wherever a call failed: nobody else will
+ * look. */
 #include <errno.h>
 #include <limits.h>
 #include <openssl/core_names.h>
@@ -63,8 +64,8 @@ static bool make_contexts(struct crypto *c)
     c->mac = EVP_MAC_CTX_new(c->hmac);
     c->seal = EVP_CIPHER_CTX_new();
     c->open = EVP_CIPHER_CTX_new();
-    return c->digest && c->signature && c->mac && c->seal && c->open && EVP_MAC_CTX_set_params(c->mac, hash) == 1 &&
-           EVP_DigestInit_ex2(c->digest, c->sha256, NULL) == 1 &&
+    return c->digest && c->signature && c->mac && c->seal && c->open &&
+           EVP_MAC_CTX_set_params(c->mac, hash) == 1 && EVP_DigestInit_ex2(c->digest, c->sha256, NULL) == 1 &&
            EVP_EncryptInit_ex2(c->seal, c->gcm, NULL, NULL, NULL) == 1 &&
            EVP_DecryptInit_ex2(c->open, c->gcm, NULL, NULL, NULL) == 1;
 }
@@ -174,21 +175,24 @@ int crypto_hmac(struct crypto *c, struct tg_str key, struct tg_str message, uint
 }
 
 /* One step of the expansion: T(n) = HMAC(PRK, T(n - 1) info n), where T(0) is empty. */
-static bool expand(struct crypto *c, struct tg_str prk, struct tg_str info, uint8_t n, uint8_t t[CRYPTO_HASH_BYTES])
+static bool expand(struct crypto *c, struct tg_str prk, struct tg_str info, uint8_t n,
+                   uint8_t t[CRYPTO_HASH_BYTES])
 {
     struct tg_str last = {(const char *)t, n > 1 ? CRYPTO_HASH_BYTES : 0}, count = {(const char *)&n, 1};
     return mac_begin(c, prk) && mac_add(c, last) && mac_add(c, info) && mac_add(c, count) && mac_end(c, t);
 }
 
 /* An empty salt and one of zeros are the same HMAC key, as the RFC wants it. */
-int crypto_hkdf(struct crypto *c, struct tg_str ikm, struct tg_str salt, struct tg_str info, void *out, size_t out_len)
+int crypto_hkdf(struct crypto *c, struct tg_str ikm, struct tg_str salt, struct tg_str info, void *out,
+                size_t out_len)
 {
     uint8_t prk[CRYPTO_HASH_BYTES], t[CRYPTO_HASH_BYTES];
     if (out_len > (size_t)255 * CRYPTO_HASH_BYTES)
         return -EINVAL;
     bool ok = crypto_hmac(c, salt, ikm, prk) == 0;
     for (size_t done = 0; ok && done < out_len; done += sizeof(t)) {
-        ok = expand(c, (struct tg_str){(const char *)prk, sizeof(prk)}, info, (uint8_t)(done / sizeof(t) + 1), t);
+        ok = expand(c, (struct tg_str){(const char *)prk, sizeof(prk)}, info, (uint8_t)(done / sizeof(t) + 1),
+                    t);
         if (ok)
             memcpy((uint8_t *)out + done, t, TG_MIN(sizeof(t), out_len - done));
     }
@@ -201,7 +205,8 @@ int crypto_hkdf(struct crypto *c, struct tg_str ikm, struct tg_str salt, struct 
 /* ---- X25519 ------------------------------------------------------------------------------------------- */
 
 /* The public half of a private key of either kind. */
-static int public_of(struct crypto *c, const char *kind, const uint8_t private_key[32], uint8_t public_key[32])
+static int public_of(struct crypto *c, const char *kind, const uint8_t private_key[32],
+                     uint8_t public_key[32])
 {
     size_t len = CRYPTO_KEY_BYTES;
     EVP_PKEY *key = EVP_PKEY_new_raw_private_key_ex(c->library, kind, NULL, private_key, CRYPTO_KEY_BYTES);
@@ -220,7 +225,8 @@ static bool is_kept(const struct kept_key *k, const uint8_t bytes[32])
     return k->key && CRYPTO_memcmp(k->bytes, bytes, sizeof(k->bytes)) == 0;
 }
 
-/* Making the object computes the public key, half the price of the whole exchange: so the last one is kept. */
+/* Making the object computes the public key, half the price of the whole exchange: so the last one is kept.
+ */
 static bool keep_own(struct crypto *c, const uint8_t private_key[32])
 {
     if (is_kept(&c->own, private_key))
@@ -236,8 +242,10 @@ static bool keep_own(struct crypto *c, const uint8_t private_key[32])
     return true;
 }
 
-/* Any 32 bytes are a peer's key, so OpenSSL need not look at it; a useless one shows in an all-zero secret. */
-int crypto_x25519(struct crypto *c, const uint8_t private_key[32], const uint8_t peer_key[32], uint8_t secret[32])
+/* Any 32 bytes are a peer's key, so OpenSSL need not look at it; a useless one shows in an all-zero secret.
+ */
+int crypto_x25519(struct crypto *c, const uint8_t private_key[32], const uint8_t peer_key[32],
+                  uint8_t secret[32])
 {
     size_t len = CRYPTO_KEY_BYTES;
     if (!keep_own(c, private_key))
@@ -282,7 +290,8 @@ int crypto_seal(struct crypto *c, const uint8_t key[32], const uint8_t nonce[12]
 }
 
 /* Only the last step says whether it was genuine. */
-static int decrypt(EVP_CIPHER_CTX *x, struct tg_str aad, const uint8_t *in, int len, uint8_t *tag, uint8_t *out)
+static int decrypt(EVP_CIPHER_CTX *x, struct tg_str aad, const uint8_t *in, int len, uint8_t *tag,
+                   uint8_t *out)
 {
     int n;
     if (EVP_CIPHER_CTX_ctrl(x, EVP_CTRL_AEAD_SET_TAG, CRYPTO_TAG_BYTES, tag) != 1 ||
@@ -322,10 +331,11 @@ int crypto_ed25519_public(struct crypto *c, const uint8_t seed[32], uint8_t publ
 }
 
 /*
- * A signature context that was used before keeps its key, whatever key its initialisation is given next: it is reset
- * wherever the key changes.
+ * A signature context that was used before keeps its key, whatever key its initialisation is given next: it
+ * is reset wherever the key changes.
  */
-int crypto_ed25519_sign(struct crypto *c, const uint8_t seed[32], struct tg_str message, uint8_t signature[64])
+int crypto_ed25519_sign(struct crypto *c, const uint8_t seed[32], struct tg_str message,
+                        uint8_t signature[64])
 {
     size_t len = CRYPTO_SIGNATURE_BYTES;
     EVP_MD_CTX_reset(c->signature);

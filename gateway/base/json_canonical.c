@@ -11,9 +11,9 @@
 struct output {
     const struct tg_json_doc *doc;
     enum json_canonical_form form;
-    uint32_t *members;        /* free room begins here */
+    uint32_t *members; /* free room begins here */
     uint32_t members_left;
-    int error;                /* the first one; nothing more is written then */
+    int error; /* the first one; nothing more is written then */
     json_canonical_sink *sink;
     void *context;
     size_t len;
@@ -249,7 +249,8 @@ static uint32_t rank(uint32_t code, enum json_canonical_form form)
 
 static int compare_keys(const struct output *o, uint32_t a, uint32_t b)
 {
-    struct tg_str s = tg_json_string(o->doc, o->doc->nodes + a), t = tg_json_string(o->doc, o->doc->nodes + b);
+    struct tg_str s = tg_json_string(o->doc, o->doc->nodes + a),
+                  t = tg_json_string(o->doc, o->doc->nodes + b);
     const char *p = s.ptr, *p_end = s.ptr + s.len, *q = t.ptr, *q_end = t.ptr + t.len;
     while (p < p_end && q < q_end) {
         uint32_t x, y;
@@ -371,8 +372,9 @@ static void put_value(struct output *o, const struct tg_json_node *n)
     }
 }
 
-int json_canonical(const struct tg_json_doc *doc, const struct tg_json_node *value, enum json_canonical_form form,
-                   struct json_canonical_room room, json_canonical_sink *sink, void *context)
+int json_canonical(const struct tg_json_doc *doc, const struct tg_json_node *value,
+                   enum json_canonical_form form, struct json_canonical_room room, json_canonical_sink *sink,
+                   void *context)
 {
     struct output o;
     o.doc = doc;
@@ -396,7 +398,8 @@ static bool append(void *context, struct tg_str piece)
 }
 
 int json_canonical_write(const struct tg_json_doc *doc, const struct tg_json_node *value,
-                         enum json_canonical_form form, struct json_canonical_room room, struct tg_json_writer *w)
+                         enum json_canonical_form form, struct json_canonical_room room,
+                         struct tg_json_writer *w)
 {
     int rc = json_canonical(doc, value, form, room, append, w);
     return rc == -ECANCELED ? -ENOSPC : rc;

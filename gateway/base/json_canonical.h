@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A parsed value as the one text that everybody who means the same value writes: for hashes and signatures over JSON.
- * There are two such texts. They differ beyond ASCII, in the order of a few rare keys and in the look of some numbers:
+ * A parsed value as the one text that everybody who means the same value writes: for hashes and signatures
+ * over JSON. There are two such texts. They differ beyond ASCII, in the order of a few rare keys and in the
+ * look of some numbers:
  *
  *                          JSON_CANONICAL_PYTHON                       JSON_CANONICAL_JCS (RFC 8785)
  *   is what is written by  json.dumps(v, sort_keys=True,               an ECMAScript engine
@@ -32,14 +33,16 @@ struct json_canonical_room {
 
 /**
  * Give @value's canonical text to @sink. Sorting takes n log n steps whatever the keys are.
- * Returns 0; -ENOSPC if there are more members on the way from the top to some value than room; -ECANCELED if the
- * sink said false.
+ * Returns 0; -ENOSPC if there are more members on the way from the top to some value than room; -ECANCELED if
+ * the sink said false.
  */
-int json_canonical(const struct tg_json_doc *doc, const struct tg_json_node *value, enum json_canonical_form form,
-                   struct json_canonical_room room, json_canonical_sink *sink, void *context);
+int json_canonical(const struct tg_json_doc *doc, const struct tg_json_node *value,
+                   enum json_canonical_form form, struct json_canonical_room room, json_canonical_sink *sink,
+                   void *context);
 
 /** The same, appended to @w as it stands; -ENOSPC also if that overflows. */
 int json_canonical_write(const struct tg_json_doc *doc, const struct tg_json_node *value,
-                         enum json_canonical_form form, struct json_canonical_room room, struct tg_json_writer *w);
+                         enum json_canonical_form form, struct json_canonical_room room,
+                         struct tg_json_writer *w);
 
 #endif

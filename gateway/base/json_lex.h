@@ -64,6 +64,28 @@ static inline const char *tg_json_skip_plain(const char *p, const char *end)
 }
 #endif
 
+/* One bit for each of 64 bytes that is not plain. */
+static inline __attribute__((always_inline)) uint64_t tg_json_stops_64(const char *p)
+{
+    uint64_t stops = 0;
+#ifdef __SSE2__
+    for (unsigned i = 0; i < 64; i += 16)
+        stops |= (uint64_t)tg_json_special_mask(p + i) << i;
+#else
+    for (unsigned i = 0; i < 64; i++)
+        stops |= (uint64_t)!tg_json_is_plain(p[i]) << i;
+#endif
+    return stops;
+}
+
+/* The same where the text may end before: what is behind it stops too. */
+static inline uint64_t tg_json_stops_tail(const char *p, const char *end)
+{
+    char copy[64] = {0};
+    memcpy(copy, p, TG_MIN((size_t)(end - p), sizeof(copy)));
+    return tg_json_stops_64(copy);
+}
+
 /* Value of four hexadecimal digits at p, or -1. */
 static inline int32_t tg_json_hex4(const char *p, const char *end)
 {

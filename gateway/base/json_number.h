@@ -25,11 +25,9 @@ struct tg_json_number {
     };
 };
 
-/* Any number, byte by byte. */
-struct tg_json_number tg_json_number_read_any(const char *p, const char *end);
-
-/* Sign, two runs of digits, a point and the byte behind. */
-#define TG_JSON_NUMBER_WINDOW 40
+/* Bytes that are looked at whatever is in them: sign, digits, a point and the byte behind, mostly with room.
+ */
+#define TG_JSON_NUMBER_WINDOW 32
 
 /* Any count of digits up to here fits 64 bits. */
 #define TG_JSON_DIGITS_SAFE 19
@@ -41,17 +39,6 @@ static inline uint64_t tg_json_load_eight(const char *p)
     return word;
 }
 
-/*
- * How many of the eight bytes, from the lowest, are digits. Adding 0x46 takes a byte from ':' up past 0x7f,
- * subtracting 0x30 one below '0' or from 0xb0 up; carries only spoil bytes behind the first that is no digit.
- */
-static inline unsigned tg_json_leading_digits(uint64_t word)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t other = ((word + 0x46 * ones) | (word - 0x30 * ones)) & 0x80 * ones;
-    return other ? (unsigned)__builtin_ctzll(other) >> 3 : 8;
-}
-
 /* Value of the first n digits: shifted up, the missing ones in front count 0. Then pairs, fours, eight. */
 static inline uint64_t tg_json_eight_digits(uint64_t word, unsigned n)
 {
@@ -61,66 +48,127 @@ static inline uint64_t tg_json_eight_digits(uint64_t word, unsigned n)
     return (word & UINT64_C(0x0000ffff0000ffff)) * (UINT64_C(10000) << 32 | 1) >> 32;
 }
 
-/* Append up to 16 digits at p, which has as many bytes, to *value; returns how many there were. */
-static inline unsigned tg_json_digit_run(const char *p, uint64_t *value)
+/* Value of the first n <= 16 digits at p, times ten to the n appended to @value. */
+static inline __attribute__((always_inline)) uint64_t tg_json_append_digits(uint64_t value, const char *p,
+                                                                            unsigned n)
 {
     static const uint64_t power[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
-    uint64_t first = tg_json_load_eight(p), second = tg_json_load_eight(p + 8);
-    unsigned n = tg_json_leading_digits(first), m = tg_json_leading_digits(second);
-    m = n == 8 ? m : 0;
-    *value = *value * power[n] + tg_json_eight_digits(first, n);
-    if (m)
-        *value = *value * power[m] + tg_json_eight_digits(second, m);
-    return n + m;
+    unsigned first = TG_MIN(n, 8u), second = n - first;
+    value = value * power[first] + tg_json_eight_digits(tg_json_load_eight(p), first);
+    return value * power[second] + tg_json_eight_digits(tg_json_load_eight(p + 8), second);
 }
 
-/* A number in the making: what stands before and behind the point. */
-struct tg_json_short {
-    const char *end;
-    uint64_t digits; /* both parts as one integer */
-    unsigned whole, places;
-    bool negative, point;
-};
-
-/* The parts as far as the window shows them. A leading zero stands alone, whatever follows. */
-static inline struct tg_json_short tg_json_short_read(const char *p)
+/* One bit for each of sixteen bytes that is no digit. */
+static inline __attribute__((always_inline)) uint32_t tg_json_other_than_digits(const char *p)
 {
-    struct tg_json_short n = {.negative = *p == '-', .whole = 1};
-    p += n.negative;
-    if (tg_json_is_digit(p[1]) && *p != '0')
-        n.whole = tg_json_digit_run(p, &n.digits);
-    else
-        n.digits = (unsigned char)(*p - '0');
-    p += n.whole;
-    n.point = *p == '.';
-    if (n.point)
-        n.places = tg_json_digit_run(p + 1, &n.digits);
-    n.end = p + n.point + n.places;
-    return n;
+#ifdef __SSE2__
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i shifted =
+        _mm_add_epi8(v, _mm_set1_epi8((char)(0x80 - '0'))); /* digits become the lowest, signed */
+    return (uint32_t)_mm_movemask_epi8(_mm_cmplt_epi8(shifted, _mm_set1_epi8((char)(0x80 + 10)))) ^ 0xffff;
+#else
+    uint32_t others = 0;
+    for (unsigned i = 0; i < 16; i++)
+        others |= (uint32_t)!tg_json_is_digit(p[i]) << i;
+    return others;
+#endif
 }
 
-/* False if it may be malformed, is longer than the window, has an exponent or is minus zero. */
-static inline bool tg_json_short_is_whole_story(const struct tg_json_short *n, const char *start)
+/* Numbers that the reader below leaves: longer ones, others near an end of the text, and any with an
+ * exponent. */
+struct tg_json_number tg_json_number_read_rest(const char *p, const char *end);
+
+#ifdef __SSE2__
+/* The value of sixteen digits: pairs, fours, eights, all of them at a time. */
+static inline __attribute__((always_inline)) uint64_t tg_json_sixteen_digits(__m128i digits)
 {
-    char behind = *n->end;
-    return tg_json_is_digit(start[n->negative]) && !tg_json_is_digit(behind) && (behind | 0x20) != 'e' &&
-           (n->point ? n->places != 0 : n->digits != 0 || !n->negative) &&
-           n->whole + n->places <= TG_JSON_DIGITS_SAFE;
+    __m128i tens = _mm_mullo_epi16(_mm_and_si128(digits, _mm_set1_epi16(0xff)), _mm_set1_epi16(10));
+    __m128i pairs = _mm_add_epi16(tens, _mm_srli_epi16(digits, 8));
+    __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi32(1 << 16 | 100));
+    __m128i eights = _mm_madd_epi16(_mm_packs_epi32(fours, fours), _mm_set1_epi32(1 << 16 | 10000));
+    uint64_t halves = (uint64_t)_mm_cvtsi128_si64(eights);
+    return (halves & UINT32_MAX) * 100000000 + (halves >> 32);
 }
 
-/* Read the number that starts at p < end with '-' or a digit. */
-static inline struct tg_json_number tg_json_number_read(const char *p, const char *end)
+/*
+ * The digits of a number that ends at @end, with @places of @total <= 16 behind the point, as one integer.
+ * Taken from one byte further up, those before the point close up to those behind. Reads 17 bytes before the
+ * end.
+ */
+static inline __attribute__((always_inline)) uint64_t
+tg_json_digits_around_point(const char *end, unsigned places, unsigned total)
+{
+    static const char last[32] = {[16 ... 31] = -1};
+    __m128i behind = _mm_loadu_si128((const __m128i *)(const void *)(end - 16));
+    __m128i before = _mm_loadu_si128((const __m128i *)(const void *)(end - 17));
+    __m128i is_behind = _mm_loadu_si128((const __m128i *)(const void *)(last + places));
+    __m128i is_digit = _mm_loadu_si128((const __m128i *)(const void *)(last + total));
+    __m128i text = _mm_or_si128(_mm_and_si128(is_behind, behind), _mm_andnot_si128(is_behind, before));
+    return tg_json_sixteen_digits(_mm_and_si128(_mm_sub_epi8(text, _mm_set1_epi8('0')), is_digit));
+}
+#else
+static inline uint64_t tg_json_digits_around_point(const char *end, unsigned places, unsigned total)
+{
+    uint64_t value = 0;
+    for (const char *p = end - total - 1; p < end; p++)
+        if (p != end - places - 1)
+            value = value * 10 + (uint64_t)(*p - '0');
+    return value;
+}
+#endif
+
+/* Bytes before a number's end that are looked at. */
+#define TG_JSON_NUMBER_BEFORE 17
+
+/*
+ * A number whose point is at p[point], and whose end is the first of @others, if it is any; false if it may
+ * be malformed or is none of the usual ones.
+ */
+static inline __attribute__((always_inline)) bool tg_json_real_read(struct tg_json_number *number,
+                                                                    const char *text, const char *p,
+                                                                    unsigned point, uint32_t others)
+{
+    if (TG_UNLIKELY(others == 0 || p - text < TG_JSON_NUMBER_BEFORE))
+        return false;
+    unsigned sign = *p == '-', end = (unsigned)__builtin_ctz(others);
+    unsigned places = end - point - 1, total = end - sign - 1;
+    bool odd = point == sign || (p[sign] == '0' && point - sign > 1);
+    if (TG_UNLIKELY(odd || places == 0 || (p[end] | 0x20) == 'e'))
+        return false;
+    number->end = p + end;
+    number->type = TG_JSON_REAL;
+    number->f64 = tg_f64_from_places(tg_json_digits_around_point(p + end, places, total), places);
+    number->u64 |= (uint64_t)sign << 63;
+    return true;
+}
+
+/* The same for one whose digits end at p[end], without a point; at 16 they may go on. */
+static inline __attribute__((always_inline)) bool tg_json_integer_read(struct tg_json_number *number,
+                                                                       const char *p, unsigned end)
+{
+    unsigned sign = *p == '-', count = end - sign;
+    bool odd = p[sign] == '0' && (count > 1 || sign);
+    if (TG_UNLIKELY(odd || end == 16 || count == 0 || (p[end] | 0x20) == 'e'))
+        return false;
+    p += sign;
+    uint64_t value =
+        count <= 8 ? tg_json_eight_digits(tg_json_load_eight(p), count) : tg_json_append_digits(0, p, count);
+    *number = (struct tg_json_number){.end = p + count, .type = TG_JSON_INT, .u64 = sign ? -value : value};
+    return true;
+}
+
+/* Read the number that starts at p < end with '-' or a digit, in a text that starts at @text. */
+static inline __attribute__((always_inline)) struct tg_json_number
+tg_json_number_read(const char *text, const char *p, const char *end)
 {
     if (TG_UNLIKELY(end - p < TG_JSON_NUMBER_WINDOW))
-        return tg_json_number_read_any(p, end);
-    struct tg_json_short n = tg_json_short_read(p);
-    if (TG_UNLIKELY(!tg_json_short_is_whole_story(&n, p)))
-        return tg_json_number_read_any(p, end);
-    if (!n.point)
-        return (struct tg_json_number){
-            .end = n.end, .type = TG_JSON_INT, .u64 = n.negative ? -n.digits : n.digits};
-    double v = tg_f64_from_places(n.digits, n.places);
-    return (struct tg_json_number){.end = n.end, .type = TG_JSON_REAL, .f64 = n.negative ? -v : v};
+        return tg_json_number_read_rest(p, end);
+    struct tg_json_number number = {.error = NULL};
+    uint32_t others = tg_json_other_than_digits(p) & ~1u; /* the first is a digit, or the sign */
+    unsigned stop = (unsigned)__builtin_ctz(others | 1u << 16);
+    bool read = p[stop] == '.' ? tg_json_real_read(&number, text, p, stop, others & (others - 1))
+                               : tg_json_integer_read(&number, p, stop);
+    return TG_LIKELY(read) ? number : tg_json_number_read_rest(p, end);
 }
 
 #endif

@@ -9,38 +9,50 @@
 #include "json_number.h"
 #include "utf8.h"
 
-/* The cursor is not in here: passed from call to call it stays in a register. */
+/* Who parses what, and how it ended. */
 struct parser {
     const char *text, *end;
     struct tg_json_node *nodes, *limit; /* the tape and its end */
-    struct tg_json_node *next;          /* first free node */
-    struct tg_json_node *open;          /* innermost open container; NULL at the root */
-    uint32_t children;                  /* values in it so far */
-    uint32_t depth;
     int status;
     struct tg_json_error error;
 };
 
-/* Every step returns where to go on, or NULL after this. */
-static const char *__attribute__((cold, noinline))
-fail(struct parser *ps, const char *at, const char *message)
+/*
+ * Where the parse stands. Only functions that are inlined see it, so it stays in registers, with what it
+ * takes from the parser: a store to the tape could change anything in memory, as far as the compiler knows.
+ */
+struct place {
+    const char *p, *text, *end;
+    const char *block; /* 64 bytes of the text, and which of them are not plain */
+    uint64_t stops;
+    struct tg_json_node *next, *limit; /* first free node, the tape's end */
+    struct tg_json_node *open;         /* innermost open container; NULL at the root */
+    uint32_t children;                 /* values in it so far */
+    uint32_t depth;
+    bool object; /* it is an object */
+};
+
+#define INLINE inline __attribute__((always_inline))
+
+/* The rarer steps return where to go on, or NULL after this. The others return true, or this. */
+static bool __attribute__((cold, noinline)) fail(struct parser *ps, const char *at, const char *message)
 {
     ps->error = (struct tg_json_error){(uint32_t)(at - ps->text), message};
     ps->status = -EINVAL;
-    return NULL;
+    return false;
 }
 
 /* A valid text has no more values than half its bytes, rounded up: beyond that, the text is to blame. */
-static const char *__attribute__((cold, noinline)) fail_no_space(struct parser *ps, const char *at)
+static bool __attribute__((cold, noinline)) fail_no_space(struct parser *ps, const char *at)
 {
     if (ps->limit - ps->nodes > (ps->end - ps->text) / 2)
         return fail(ps, at, "brackets left open");
     fail(ps, at, "too many values");
     ps->status = -ENOSPC;
-    return NULL;
+    return false;
 }
 
-static const char *__attribute__((cold, noinline))
+static bool __attribute__((cold, noinline))
 fail_expecting(struct parser *ps, const char *at, const char *message)
 {
     return fail(ps, at, at == ps->end ? "unexpected end of text" : message);
@@ -53,31 +65,69 @@ static const char *__attribute__((noinline)) skip_blanks(const char *p, const ch
     return p;
 }
 
-/* To the next byte that is not white space; compact text has none. */
-static inline const char *skip_space(const char *p, const char *end)
+/* Steps to the next byte that is not white space, and returns it; compact text has none. */
+static INLINE char next_byte(struct place *at)
 {
-    return TG_LIKELY((unsigned char)tg_json_peek(p, end) > ' ') ? p : skip_blanks(p, end);
+    char c = tg_json_peek(at->p, at->end);
+    if (TG_LIKELY((unsigned char)c > ' '))
+        return c;
+    at->p = skip_blanks(at->p, at->end);
+    return tg_json_peek(at->p, at->end);
+}
+
+/* Whether @want comes next, behind white space if there is any. */
+static INLINE bool expect_byte(struct place *at, char want)
+{
+    return TG_LIKELY(tg_json_peek(at->p, at->end) == want) || next_byte(at) == want;
 }
 
 /*
- * Type, offset and span in one store: written as bit-fields they cost a read that waits for the store before
- * it. Bit-fields fill a word from its lowest bit in the ABIs we build for; a unit test would notice another.
+ * Type, offset and span in one store, and the rest in another: written as bit-fields they cost a read that
+ * waits for the store before it. Bit-fields fill a word from its lowest bit in the ABIs we build for; a unit
+ * test would notice another.
  */
-static inline void set_head(struct tg_json_node *n, uint32_t type, size_t offset, uint32_t span)
+static INLINE void set_node(struct tg_json_node *n, uint32_t type, size_t offset, uint64_t rest)
 {
-    uint64_t head = type | offset << 4 | (uint64_t)span << 32;
+    uint64_t head = type | offset << 4 | UINT64_C(1) << 32;
     memcpy(n, &head, sizeof(head));
+    n->u64 = rest;
 }
 
-/* A node of the tape for the value at p, or NULL; the caller fills in what the type needs. */
-static inline struct tg_json_node *append(struct parser *ps, const char *p, uint32_t type)
+/* The next node of the tape, for the value at the place, which ends at @behind. */
+static INLINE void append(struct place *at, uint32_t type, uint64_t rest, const char *behind)
 {
-    struct tg_json_node *n = ps->next;
-    if (TG_UNLIKELY(n == ps->limit))
-        return NULL;
-    ps->next = n + 1;
-    set_head(n, type, (size_t)(p - ps->text), 1);
-    return n;
+    set_node(at->next++, type, (size_t)(at->p - at->text), rest);
+    at->p = behind;
+}
+
+static uint64_t __attribute__((noinline)) stops_near_end(const char *p, const char *end)
+{
+    return tg_json_stops_tail(p, end);
+}
+
+static INLINE void look_at_block(struct place *at, const char *p)
+{
+    at->block = p;
+    at->stops = TG_LIKELY(at->end - p >= 64) ? tg_json_stops_64(p) : stops_near_end(p, at->end);
+}
+
+/*
+ * The first byte at or behind p that is not plain, or the end. Names and short strings mostly lie in the
+ * block that was looked at for one before them: then their ends are found without waiting for a look at the
+ * text.
+ */
+static INLINE const char *next_stop(struct place *at, const char *p)
+{
+    size_t off = (size_t)(p - at->block);
+    uint64_t stops = TG_LIKELY(off < 64) ? at->stops >> off : 0;
+    if (TG_LIKELY(stops != 0))
+        return p + __builtin_ctzll(stops);
+    p += off < 64 ? 64 - off : 0;
+    for (;; p += 64) {
+        look_at_block(at, p);
+        if (TG_LIKELY(at->stops != 0))
+            return p + __builtin_ctzll(at->stops);
+    }
 }
 
 static const char *string_error(char c)
@@ -87,193 +137,237 @@ static const char *string_error(char c)
     return (signed char)c < 0 ? "invalid UTF-8" : "control character in a string";
 }
 
-/* Behind plain ASCII: escapes and runs of non-ASCII, up to the next plain byte or the quote of string n. */
-static const char *__attribute__((noinline))
-skip_special(struct parser *ps, const char *p, struct tg_json_node *n)
+/* Behind plain ASCII: escapes and runs of non-ASCII, up to the next plain byte or the quote. */
+static const char *skip_special(struct parser *ps, const char *p, uint32_t *escapes)
 {
     const char *end = ps->end;
     while (p < end && !tg_json_is_plain(*p) && *p != '"') {
         uint32_t code;
         bool escape = *p == '\\';
         unsigned bytes = escape ? tg_json_escape(p, end, &code) : tg_utf8_sequence(p, end);
-        if (TG_UNLIKELY(bytes == 0))
-            return fail(ps, p, string_error(*p));
-        n->text.aux |= escape;
+        if (TG_UNLIKELY(bytes == 0)) {
+            fail(ps, p, string_error(*p));
+            return NULL;
+        }
+        *escapes |= escape;
         p += bytes;
     }
     return p;
 }
 
-/* Where the closing quote of string n is; p is behind the opening one. */
-static inline const char *find_quote(struct parser *ps, const char *p, struct tg_json_node *n)
+/* Where the closing quote of a string is that is not all plain, from its first other byte on. */
+static const char *__attribute__((noinline)) find_quote(struct parser *ps, const char *p, uint32_t *escapes)
 {
-    for (;;) {
-        p = tg_json_skip_plain(p, ps->end);
-        if (TG_UNLIKELY(p == ps->end))
-            return fail(ps, p, "unterminated string");
-        if (TG_LIKELY(*p == '"'))
-            return p;
-        p = skip_special(ps, p, n);
+    while (p < ps->end && *p != '"') {
+        p = skip_special(ps, p, escapes);
         if (TG_UNLIKELY(!p))
             return NULL;
+        p = tg_json_skip_plain(p, ps->end);
     }
+    if (TG_LIKELY(p < ps->end))
+        return p;
+    fail(ps, p, "unterminated string");
+    return NULL;
 }
 
-static inline const char *read_string(struct parser *ps, const char *p)
+static INLINE bool read_string(struct parser *ps, struct place *at)
 {
-    struct tg_json_node *n = append(ps, p, TG_JSON_STRING);
-    if (TG_UNLIKELY(!n))
-        return fail_no_space(ps, p);
-    n->text.aux = 0;
-    const char *quote = find_quote(ps, p + 1, n);
+    if (TG_UNLIKELY(at->next == at->limit))
+        return fail_no_space(ps, at->p);
+    const char *quote = next_stop(at, at->p + 1);
+    if (TG_LIKELY(tg_json_peek(quote, at->end) == '"')) {
+        append(at, TG_JSON_STRING, (uint64_t)(quote - at->p - 1), quote + 1);
+        return true;
+    }
+    uint32_t escapes = 0;
+    quote = find_quote(ps, quote, &escapes);
     if (TG_UNLIKELY(!quote))
-        return NULL;
-    n->text.len = (uint32_t)(quote - p) - 1;
-    return quote + 1;
+        return false;
+    append(at, TG_JSON_STRING, (uint64_t)(quote - at->p - 1) | (uint64_t)escapes << 32, quote + 1);
+    return true;
 }
 
-static inline const char *read_number(struct parser *ps, const char *p)
+static INLINE bool read_number(struct parser *ps, struct place *at)
 {
-    struct tg_json_number number = tg_json_number_read(p, ps->end);
+    struct tg_json_number number = tg_json_number_read(at->text, at->p, at->end);
     if (TG_UNLIKELY(number.error))
         return fail(ps, number.end, number.error);
-    struct tg_json_node *n = append(ps, p, number.type);
-    if (TG_UNLIKELY(!n))
-        return fail_no_space(ps, p);
-    n->u64 = number.u64;
-    return number.end;
+    if (TG_UNLIKELY(at->next == at->limit))
+        return fail_no_space(ps, at->p);
+    append(at, number.type, number.u64, number.end);
+    return true;
 }
 
-static const char *read_literal(struct parser *ps, const char *p, enum tg_json_type type, struct tg_str word)
+/* In an array: steps over the comma if right behind it another number starts. */
+static INLINE bool next_number(struct place *at)
+{
+    if (at->object || !at->open || at->end - at->p < 2 || at->p[0] != ',')
+        return false;
+    if (!tg_json_is_digit(at->p[1]) && at->p[1] != '-')
+        return false;
+    at->p++;
+    at->children++;
+    return true;
+}
+
+/* A number, and in an array as many as follow it with nothing in between: vectors come so. */
+static INLINE bool read_numbers(struct parser *ps, struct place *at)
+{
+    do
+        if (TG_UNLIKELY(!read_number(ps, at)))
+            return false;
+    while (next_number(at));
+    return true;
+}
+
+static bool __attribute__((cold, noinline)) fail_word(struct parser *ps, const char *p, struct tg_str word)
 {
     size_t same = 0, room = (size_t)(ps->end - p);
-    while (same < word.len && same < room && p[same] == word.ptr[same])
+    while (same < room && p[same] == word.ptr[same])
         same++;
-    if (TG_UNLIKELY(same < word.len))
-        return fail_expecting(ps, p + same, "unknown word");
-    struct tg_json_node *n = append(ps, p, type);
-    if (TG_UNLIKELY(!n))
-        return fail_no_space(ps, p);
-    n->u64 = 0;
-    return p + word.len;
+    return fail_expecting(ps, p + same, "unknown word");
 }
 
-static inline const char *read_scalar(struct parser *ps, const char *p, char c)
+static INLINE bool read_literal(struct parser *ps, struct place *at, enum tg_json_type type,
+                                struct tg_str word)
+{
+    if (TG_UNLIKELY((size_t)(at->end - at->p) < word.len || memcmp(at->p, word.ptr, word.len) != 0))
+        return fail_word(ps, at->p, word);
+    if (TG_UNLIKELY(at->next == at->limit))
+        return fail_no_space(ps, at->p);
+    append(at, type, 0, at->p + word.len);
+    return true;
+}
+
+static INLINE bool read_scalar(struct parser *ps, struct place *at, char c)
 {
     if (c == '"')
-        return read_string(ps, p);
+        return read_string(ps, at);
     if (tg_json_is_digit(c) || c == '-')
-        return read_number(ps, p);
+        return read_numbers(ps, at);
     switch (c) {
     case 't':
-        return read_literal(ps, p, TG_JSON_TRUE, TG_STR("true"));
+        return read_literal(ps, at, TG_JSON_TRUE, TG_STR("true"));
     case 'f':
-        return read_literal(ps, p, TG_JSON_FALSE, TG_STR("false"));
+        return read_literal(ps, at, TG_JSON_FALSE, TG_STR("false"));
     case 'n':
-        return read_literal(ps, p, TG_JSON_NULL, TG_STR("null"));
+        return read_literal(ps, at, TG_JSON_NULL, TG_STR("null"));
     default:
-        return fail_expecting(ps, p, "expected a value");
+        return fail_expecting(ps, at->p, "expected a value");
     }
 }
 
-static inline const char *open_container(struct parser *ps, const char *p, char c)
+static INLINE bool open_container(struct parser *ps, struct place *at, char c)
 {
-    if (TG_UNLIKELY(ps->depth == TG_JSON_DEPTH_MAX))
-        return fail(ps, p, "nested too deeply");
-    struct tg_json_node *n = append(ps, p, c == '{' ? TG_JSON_OBJECT : TG_JSON_ARRAY);
-    if (TG_UNLIKELY(!n))
-        return fail_no_space(ps, p);
-    if (ps->open) {
-        ps->open->text.aux = ps->children;
-        n->span = (uint32_t)(n - ps->open);
+    if (TG_UNLIKELY(at->depth == TG_JSON_DEPTH_MAX))
+        return fail(ps, at->p, "nested too deeply");
+    if (TG_UNLIKELY(at->next == at->limit))
+        return fail_no_space(ps, at->p);
+    struct tg_json_node *n = at->next;
+    at->object = c == '{';
+    append(at, at->object ? TG_JSON_OBJECT : TG_JSON_ARRAY, 0, at->p + 1);
+    if (at->open) {
+        at->open->text.aux = at->children;
+        n->span = (uint32_t)(n - at->open);
     }
-    ps->open = n;
-    ps->children = 0;
-    ps->depth++;
-    return p + 1;
+    at->open = n;
+    at->children = 0;
+    at->depth++;
+    return true;
 }
 
-/* p is on the closing bracket. */
-static inline const char *close_container(struct parser *ps, const char *p)
+/* The place is on the closing bracket. */
+static INLINE void close_container(struct place *at)
 {
-    struct tg_json_node *n = ps->open;
-    ps->open = --ps->depth ? n - n->span : NULL;
-    n->span = (uint32_t)(ps->next - n);
-    n->text.len = (uint32_t)(p + 1 - ps->text) - n->offset;
-    n->text.aux = ps->children;
-    ps->children = ps->open ? ps->open->text.aux : 0;
-    return p + 1;
+    struct tg_json_node *n = at->open;
+    uint32_t back = n->span;
+    at->p++;
+    n->span = (uint32_t)(at->next - n);
+    n->text.len = (uint32_t)(at->p - at->text) - n->offset;
+    n->text.aux = at->children;
+    at->open = --at->depth ? n - back : NULL;
+    if (at->open) {
+        at->children = at->open->text.aux;
+        at->object = at->open->type == TG_JSON_OBJECT;
+    }
 }
 
 /* The name and its colon. */
-static inline const char *read_key(struct parser *ps, const char *p)
+static INLINE bool read_key(struct parser *ps, struct place *at)
 {
-    p = skip_space(p, ps->end);
-    if (TG_UNLIKELY(tg_json_peek(p, ps->end) != '"'))
-        return fail_expecting(ps, p, "expected a member name in quotes");
-    p = read_string(ps, p);
-    if (TG_UNLIKELY(!p))
-        return NULL;
-    p = skip_space(p, ps->end);
-    if (TG_UNLIKELY(tg_json_peek(p, ps->end) != ':'))
-        return fail_expecting(ps, p, "expected ':'");
-    return p + 1;
+    if (TG_UNLIKELY(!expect_byte(at, '"')))
+        return fail_expecting(ps, at->p, "expected a member name in quotes");
+    if (TG_UNLIKELY(!read_string(ps, at)))
+        return false;
+    if (TG_UNLIKELY(!expect_byte(at, ':')))
+        return fail_expecting(ps, at->p, "expected ':'");
+    at->p++;
+    return true;
 }
 
-/* Behind a value: count it, close what ends here, step to the next value if there is one. */
-static inline const char *next_value(struct parser *ps, const char *p)
-{
-    while (ps->open) {
-        bool object = ps->open->type == TG_JSON_OBJECT;
-        p = skip_space(p, ps->end);
-        char c = tg_json_peek(p, ps->end);
-        ps->children++;
-        if (TG_LIKELY(c == ','))
-            return object ? read_key(ps, p + 1) : p + 1;
-        if (TG_UNLIKELY(c != (object ? '}' : ']')))
-            return fail_expecting(ps, p, object ? "expected ',' or '}'" : "expected ',' or ']'");
-        p = close_container(ps, p);
-    }
-    return p;
-}
+/* What comes behind a value that is counted. */
+enum next { NEXT_VALUE, NEXT_NONE, NEXT_FAILED };
 
-/* A container up to its first child, or through it and to the next value if it has none. */
-static inline const char *enter_container(struct parser *ps, const char *p, char c)
+/* Behind a value: counts it and closes what ends here. Then the place is on the next value, or behind the
+ * root. */
+static INLINE enum next leave_value(struct parser *ps, struct place *at)
 {
-    p = open_container(ps, p, c);
-    if (TG_UNLIKELY(!p))
-        return NULL;
-    p = skip_space(p, ps->end);
-    if (tg_json_peek(p, ps->end) == c + 2) /* in ASCII each bracket closes two further on */
-        return next_value(ps, close_container(ps, p));
-    return c == '{' ? read_key(ps, p) : p;
-}
-
-/* Each turn takes one scalar or one opening bracket. Returns the end of the root value. */
-static const char *read_tree(struct parser *ps, const char *p)
-{
-    do {
-        p = skip_space(p, ps->end);
-        char c = tg_json_peek(p, ps->end);
-        if (c == '{' || c == '[') {
-            p = enter_container(ps, p, c);
-            continue;
+    while (at->open) {
+        at->children++;
+        char c = tg_json_peek(at->p, at->end);
+        if (TG_UNLIKELY((unsigned char)c <= ' '))
+            c = next_byte(at);
+        if (TG_LIKELY(c == ',')) {
+            at->p++;
+            return !at->object || read_key(ps, at) ? NEXT_VALUE : NEXT_FAILED;
         }
-        p = read_scalar(ps, p, c);
-        if (TG_LIKELY(p))
-            p = next_value(ps, p);
-    } while (p && ps->open);
-    return p;
+        if (TG_UNLIKELY(c != (at->object ? '}' : ']'))) {
+            fail_expecting(ps, at->p, at->object ? "expected ',' or '}'" : "expected ',' or ']'");
+            return NEXT_FAILED;
+        }
+        close_container(at);
+    }
+    return NEXT_NONE;
 }
 
-static int parse(struct parser *ps)
+/* A container up to its first child, or through it if it has none. */
+static INLINE enum next enter_container(struct parser *ps, struct place *at, char c)
 {
-    const char *p = read_tree(ps, ps->text);
-    if (!p)
+    if (TG_UNLIKELY(!open_container(ps, at, c)))
+        return NEXT_FAILED;
+    if (TG_UNLIKELY(next_byte(at) == c + 2)) { /* in ASCII each bracket closes two further on */
+        close_container(at);
+        return leave_value(ps, at);
+    }
+    return c == '[' || read_key(ps, at) ? NEXT_VALUE : NEXT_FAILED;
+}
+
+/* Each turn takes one scalar or one opening bracket. */
+static INLINE bool read_tree(struct parser *ps, struct place *at)
+{
+    enum next next;
+    do {
+        char c = next_byte(at);
+        if (TG_UNLIKELY(c == '{' || c == '['))
+            next = enter_container(ps, at, c);
+        else
+            next = read_scalar(ps, at, c) ? leave_value(ps, at) : NEXT_FAILED;
+    } while (next == NEXT_VALUE);
+    return next == NEXT_NONE;
+}
+
+/* Sets *count to the nodes used. */
+static int parse(struct parser *ps, uint32_t *count)
+{
+    struct place at = {
+        .p = ps->text, .text = ps->text, .end = ps->end, .next = ps->nodes, .limit = ps->limit};
+    look_at_block(&at, at.p);
+    if (!read_tree(ps, &at))
         return ps->status;
-    p = skip_space(p, ps->end);
-    if (p != ps->end)
-        fail(ps, p, "text behind the value");
+    next_byte(&at);
+    if (at.p != at.end)
+        fail(ps, at.p, "text behind the value");
+    *count = (uint32_t)(at.next - ps->nodes);
     return ps->status;
 }
 
@@ -285,15 +379,16 @@ int tg_json_parse(struct tg_json_doc *doc, const char *text, size_t len, struct 
     }
     if (len == 0)
         text = ""; /* as NULL takes part in no arithmetic */
-    struct parser ps = {.text = text, .end = text + len, .nodes = doc->nodes, .next = doc->nodes};
+    struct parser ps = {.text = text, .end = text + len, .nodes = doc->nodes};
     ps.limit = doc->capacity ? doc->nodes + doc->capacity : doc->nodes;
-    int status = parse(&ps);
+    uint32_t count = 0;
+    int status = parse(&ps, &count);
     if (TG_UNLIKELY(status)) {
         *err = ps.error;
         return status;
     }
     doc->text = text;
     doc->len = (uint32_t)len;
-    doc->count = (uint32_t)(ps.next - doc->nodes);
+    doc->count = count;
     return 0;
 }

@@ -76,7 +76,8 @@ static void adopt_id(struct auth *a, const char *id)
 
 void auth_adopt(struct auth *a, const struct iicp_registered *r)
 {
-    bool same = strcmp(a->node_token, r->node_token) == 0 && (!r->hmac_key[0] || strcmp(a->hmac_key, r->hmac_key) == 0) &&
+    bool same = strcmp(a->node_token, r->node_token) == 0 &&
+                (!r->hmac_key[0] || strcmp(a->hmac_key, r->hmac_key) == 0) &&
                 (!r->node_id[0] || strcmp(a->node_id, r->node_id) == 0);
     if (same)
         return;
@@ -110,8 +111,8 @@ uint64_t auth_turn(struct auth *a, uint64_t now_ns)
     if (a->unsaved && now_ns >= a->save_due_ns)
         save(a, now_ns);
     if (!call_active(&a->key_call) && now_ns >= a->key_due_ns)
-        call_directory(&a->key_call, a->link, &(struct call_request){.method = "GET", .url = "/v1/directory-key"},
-                       key_answered, a);
+        call_directory(&a->key_call, a->link,
+                       &(struct call_request){.method = "GET", .url = "/v1/directory-key"}, key_answered, a);
     uint64_t key_ns = call_active(&a->key_call) ? UINT64_MAX : a->key_due_ns;
     return a->unsaved ? TG_MIN(a->save_due_ns, key_ns) : key_ns;
 }

@@ -10,9 +10,9 @@
 #include "call.h"
 
 struct auth_options {
-    const char *state_dir; /* NULL: nothing outlives the process */
-    const char *name;      /* of the file */
-    const char *node_id;   /* as configured; empty: take the stored one, or the directory's */
+    const char *state_dir;      /* NULL: nothing outlives the process */
+    const char *name;           /* of the file */
+    const char *node_id;        /* as configured; empty: take the stored one, or the directory's */
     const struct iicp_keys *cx; /* its has_cx, cx_* members are repeated in each snapshot; NULL: none */
     void *context;
     void (*publish)(void *context, const struct iicp_keys *keys); /* lives until auth_finish() */
@@ -24,14 +24,15 @@ struct auth {
     char node_id[IICP_NODE_ID_MAX + 1], node_token[IICP_TOKEN_MAX + 1], hmac_key[IICP_HMAC_KEY_MAX + 1];
     bool has_directory_key;
     uint8_t directory_key[CRYPTO_KEY_BYTES];
-    uint32_t generation;     /* counts changes of token or HMAC key */
-    struct iicp_keys *keys;  /* newest snapshot */
+    uint32_t generation;    /* counts changes of token or HMAC key */
+    struct iicp_keys *keys; /* newest snapshot */
     bool unsaved, complained;
     uint64_t save_due_ns, key_due_ns;
     struct call key_call;
 };
 
-/** Loads what is stored and publishes it. Credentials of another directory or node id are left alone and not used. */
+/** Loads what is stored and publishes it. Credentials of another directory or node id are left alone and not
+ * used. */
 void auth_init(struct auth *a, const struct directory_link *link, const struct auth_options *options);
 void auth_finish(struct auth *a);
 
@@ -43,7 +44,8 @@ static inline bool auth_complete(const struct auth *a)
     return a->node_token[0] && a->hmac_key[0];
 }
 
-/** Saves what could not be saved, and asks for the directory's key, once a while. Returns when to be called again. */
+/** Saves what could not be saved, and asks for the directory's key, once a while. Returns when to be called
+ * again. */
 uint64_t auth_turn(struct auth *a, uint64_t now_ns);
 
 #endif

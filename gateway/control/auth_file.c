@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Credentials as a file. A token goes to the directory that issued it and to no other: hence its address in there. */
+/* Credentials as a file. A token goes to the directory that issued it and to no other: hence its address in
+ * there. */
 #include <errno.h>
 #include <stdio.h>
 #include "auth_file.h"
@@ -16,7 +17,9 @@ static struct tg_str text(const char *s)
 
 static bool file_path(const struct auth *a, char out[static STORE_PATH_MAX])
 {
-    int n = a->options.state_dir ? snprintf(out, STORE_PATH_MAX, "%s/nodes/%s.json", a->options.state_dir, a->options.name) : 0;
+    int n = a->options.state_dir
+                ? snprintf(out, STORE_PATH_MAX, "%s/nodes/%s.json", a->options.state_dir, a->options.name)
+                : 0;
     return n > 0 && n < STORE_PATH_MAX;
 }
 

@@ -46,10 +46,11 @@ static void probe(struct backend *b)
     if (len >= 3 && memcmp(b->options.url + len - 3, "/v1", 3) == 0)
         len -= 3;
     (void)snprintf(url, sizeof(url), "%.*s%s", (int)len, b->options.url, paths[b->options.kind]);
-    call_start(&b->call, b->host,
-               &(struct call_request){.method = "GET", .url = url, .timeout_ms = PROBE_TIMEOUT_MS,
-                                      .body_bytes_max = REPLY_BYTES_MAX},
-               answered, b);
+    call_start(
+        &b->call, b->host,
+        &(struct call_request){
+            .method = "GET", .url = url, .timeout_ms = PROBE_TIMEOUT_MS, .body_bytes_max = REPLY_BYTES_MAX},
+        answered, b);
 }
 
 uint64_t backend_turn(struct backend *b, uint64_t now_ns)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Watching the model server behind this node: can it serve, is it cold, must tasks wait? Looked at every few seconds,
- * told to workers and heartbeats as one word.
- * Thread: control; backend_now() any.
+ * Watching the model server behind this node: can it serve, is it cold, must tasks wait? Looked at every few
+ * seconds, told to workers and heartbeats as one word. Thread: control; backend_now() any.
  */
 #ifndef TG_BACKEND_OBSERVER_H
 #define TG_BACKEND_OBSERVER_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What Ollama's and LM Studio's answers say about a model. Read leniently: versions differ in where they put things. */
+/* What Ollama's and LM Studio's answers say about a model. Read leniently: versions differ in where they put
+ * things. */
 #include "backend.h"
 
 #define DRAIN_LOADING_S 30
@@ -20,7 +21,8 @@ static bool same_model(struct tg_str name, struct tg_str wanted)
     return tg_str_eq(name, wanted);
 }
 
-static bool names(const struct tg_json_doc *doc, const struct tg_json_node *item, struct tg_str key, struct tg_str wanted)
+static bool names(const struct tg_json_doc *doc, const struct tg_json_node *item, struct tg_str key,
+                  struct tg_str wanted)
 {
     const struct tg_json_node *n = tg_json_get(doc, item, key);
     return n && n->type == TG_JSON_STRING && same_model(tg_json_string(doc, n), wanted);
@@ -28,14 +30,16 @@ static bool names(const struct tg_json_doc *doc, const struct tg_json_node *item
 
 static bool is_model(const struct tg_json_doc *doc, const struct tg_json_node *item, struct tg_str wanted)
 {
-    static const struct tg_str keys[] = {TG_STR_INIT("name"), TG_STR_INIT("model"), TG_STR_INIT("id"), TG_STR_INIT("key")};
+    static const struct tg_str keys[] = {TG_STR_INIT("name"), TG_STR_INIT("model"), TG_STR_INIT("id"),
+                                         TG_STR_INIT("key")};
     bool found = wanted.len == 0;
     for (size_t i = 0; !found && i < TG_ARRAY_SIZE(keys); i++)
         found = names(doc, item, keys[i], wanted);
     return found;
 }
 
-static const struct tg_json_node *list_of(const struct tg_json_doc *doc, const struct tg_json_node *o, struct tg_str key)
+static const struct tg_json_node *list_of(const struct tg_json_doc *doc, const struct tg_json_node *o,
+                                          struct tg_str key)
 {
     const struct tg_json_node *n = tg_json_get(doc, o, key);
     return n && n->type == TG_JSON_ARRAY ? n : NULL;
@@ -48,7 +52,8 @@ static struct iicp_backend read_ollama(const struct tg_json_doc *doc, struct tg_
         return unknown;
     if (model.len == 0)
         return well;
-    TG_JSON_FOREACH(item, models) {
+    TG_JSON_FOREACH(item, models)
+    {
         if (is_model(doc, item, model))
             return well;
     }
@@ -90,7 +95,10 @@ static struct iicp_backend read_state(const struct tg_json_doc *doc, const struc
 /* The best that any instance offers: one that serves is enough, and one that loads will. */
 static int rank(struct iicp_backend b)
 {
-    return b.reason == IICP_REASON_OK ? 3 : b.reason == IICP_REASON_LOADING ? 2 : b.reason == IICP_REASON_UNSTABLE ? 1 : 0;
+    return b.reason == IICP_REASON_OK         ? 3
+           : b.reason == IICP_REASON_LOADING  ? 2
+           : b.reason == IICP_REASON_UNSTABLE ? 1
+                                              : 0;
 }
 
 static struct iicp_backend better(struct iicp_backend a, struct iicp_backend b)
@@ -104,8 +112,10 @@ static struct iicp_backend read_model(const struct tg_json_doc *doc, const struc
     const struct tg_json_node *instances = list_of(doc, item, TG_STR("loaded_instances"));
     if (!instances)
         return best;
-    TG_JSON_FOREACH(instance, instances) {
-        bool silent = !tg_json_get(doc, instance, TG_STR("state")) && !tg_json_get(doc, instance, TG_STR("status"));
+    TG_JSON_FOREACH(instance, instances)
+    {
+        bool silent =
+            !tg_json_get(doc, instance, TG_STR("state")) && !tg_json_get(doc, instance, TG_STR("status"));
         best = better(best, silent ? well : read_state(doc, instance)); /* it is listed as loaded */
     }
     return best;
@@ -119,7 +129,8 @@ static struct iicp_backend read_lmstudio(const struct tg_json_doc *doc, struct t
     struct iicp_backend best = cold;
     if (!models)
         return unknown;
-    TG_JSON_FOREACH(item, models) {
+    TG_JSON_FOREACH(item, models)
+    {
         if (item->type == TG_JSON_OBJECT && is_model(doc, item, model))
             best = better(best, read_model(doc, item));
     }

@@ -43,8 +43,8 @@ static void answered(void *context, const struct client_response *r)
     free(nodes);
 }
 
-void call_start(struct call *c, const struct control_host *host, const struct call_request *rq, call_done *done,
-                void *context)
+void call_start(struct call *c, const struct control_host *host, const struct call_request *rq,
+                call_done *done, void *context)
 {
     char bearer[IICP_TOKEN_MAX + 32];
     const char *headers[4] = {"Accept: application/json"};
@@ -57,13 +57,16 @@ void call_start(struct call *c, const struct control_host *host, const struct ca
         (void)snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s", rq->token);
         headers[n++] = bearer;
     }
-    c->id = host->submit(host->context,
-                         &(struct client_request){.method = rq->method, .url = rq->url, .headers = headers,
-                                                  .body = rq->body, .timeout_ms = rq->timeout_ms,
-                                                  .body_bytes_max = rq->body_bytes_max ? rq->body_bytes_max
-                                                                                       : REPLY_BYTES_MAX,
-                                                  .reach = CLIENT_ANY},
-                         answered, c);
+    c->id = host->submit(
+        host->context,
+        &(struct client_request){.method = rq->method,
+                                 .url = rq->url,
+                                 .headers = headers,
+                                 .body = rq->body,
+                                 .timeout_ms = rq->timeout_ms,
+                                 .body_bytes_max = rq->body_bytes_max ? rq->body_bytes_max : REPLY_BYTES_MAX,
+                                 .reach = CLIENT_ANY},
+        answered, c);
     crypto_wipe(bearer, sizeof(bearer));
     if (!c->id)
         deliver(c, &(struct call_reply){.error = -ENOMEM, .why = "out of memory"});

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request at a time to a directory or a backend, its reply parsed. Whoever embeds one asks call_active() before it
- * starts the next.
- * Thread: control.
+ * One request at a time to a directory or a backend, its reply parsed. Whoever embeds one asks call_active()
+ * before it starts the next. Thread: control.
  */
 #ifndef TG_CALL_H
 #define TG_CALL_H
@@ -46,8 +45,8 @@ struct call_request {
 };
 
 /** @done follows in every case, from within if the request cannot even start. */
-void call_start(struct call *c, const struct control_host *host, const struct call_request *rq, call_done *done,
-                void *context);
+void call_start(struct call *c, const struct control_host *host, const struct call_request *rq,
+                call_done *done, void *context);
 void call_directory(struct call *c, const struct directory_link *link, const struct call_request *rq,
                     call_done *done, void *context);
 /** Forget it: @done will not come. */

@@ -33,7 +33,8 @@ static uint32_t effective_now(struct capacity *c)
     return iicp_effective(c->base, iicp_windows_share(&c->windows, iicp_minute_of_day(now, offset)));
 }
 
-void capacity_configure(struct capacity *c, uint32_t base, const struct iicp_windows *windows, struct zone *zone)
+void capacity_configure(struct capacity *c, uint32_t base, const struct iicp_windows *windows,
+                        struct zone *zone)
 {
     zone_destroy(c->zone);
     c->zone = zone;

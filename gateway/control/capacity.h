@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many tasks at once are offered just now: the configured number, less where availability windows say so. Looked at
- * when a minute begins, since windows begin and end with minutes.
- * Thread: control.
+ * How many tasks at once are offered just now: the configured number, less where availability windows say so.
+ * Looked at when a minute begins, since windows begin and end with minutes. Thread: control.
  */
 #ifndef TG_CAPACITY_H
 #define TG_CAPACITY_H
@@ -29,7 +28,8 @@ struct capacity {
 
 /** @zone is taken over; NULL stands for UTC. Offers at once. */
 void capacity_init(struct capacity *c, const struct capacity_options *options);
-void capacity_configure(struct capacity *c, uint32_t base, const struct iicp_windows *windows, struct zone *zone);
+void capacity_configure(struct capacity *c, uint32_t base, const struct iicp_windows *windows,
+                        struct zone *zone);
 uint64_t capacity_turn(struct capacity *c, uint64_t now_ns);
 void capacity_finish(struct capacity *c);
 

@@ -41,7 +41,7 @@ struct client_response {
 
 typedef void client_done(void *context, const struct client_response *r);
 
-/** @user_agent is copied. NULL if out of memory. */
+/** @user_agent is copied. From here on the process ignores SIGPIPE. NULL if out of memory. */
 struct client *client_create(const char *user_agent);
 /** Unfinished requests end with -ECANCELED before this returns. */
 void client_destroy(struct client *c);

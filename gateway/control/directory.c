@@ -6,7 +6,6 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 
-
 static void become(struct directory *d, enum directory_state state)
 {
     static const char *const names[] = {"off", "joining", "member", "leaving", "left"};
@@ -19,9 +18,12 @@ static void become(struct directory *d, enum directory_state state)
 static bool open_receipts(struct directory *d)
 {
     const struct directory_options *o = &d->options;
-    int n = o->state_dir ? snprintf(d->receipts_path, sizeof(d->receipts_path), "%s/receipts/%s.log", o->state_dir, o->node_name) : 0;
+    int n = o->state_dir ? snprintf(d->receipts_path, sizeof(d->receipts_path), "%s/receipts/%s.log",
+                                    o->state_dir, o->node_name)
+                         : 0;
     bool durable = n > 0 && n < (int)sizeof(d->receipts_path);
-    return receipts_init(&d->receipts, &d->link, &d->auth, &d->metrics, o->receipts_max, durable ? d->receipts_path : NULL) == 0;
+    return receipts_init(&d->receipts, &d->link, &d->auth, &d->metrics, o->receipts_max,
+                         durable ? d->receipts_path : NULL) == 0;
 }
 
 static void init_parts(struct directory *d, const struct control_host *host)
@@ -29,16 +31,24 @@ static void init_parts(struct directory *d, const struct control_host *host)
     const struct directory_options *o = &d->options;
     backend_init(&d->backend, host, &o->backend);
     models_init(&d->models, host, o->backend.url, o->backend_has_tags);
-    capacity_init(&d->capacity, &(struct capacity_options){host, d->hooks.context, d->hooks.set_max_concurrent});
+    capacity_init(&d->capacity,
+                  &(struct capacity_options){host, d->hooks.context, d->hooks.set_max_concurrent});
     auth_init(&d->auth, &d->link,
-              &(struct auth_options){.state_dir = o->state_dir, .name = o->node_name, .node_id = o->node_id, .cx = o->cx,
-                                     .context = d->hooks.context, .publish = d->hooks.publish_keys});
+              &(struct auth_options){.state_dir = o->state_dir,
+                                     .name = o->node_name,
+                                     .node_id = o->node_id,
+                                     .cx = o->cx,
+                                     .context = d->hooks.context,
+                                     .publish = d->hooks.publish_keys});
     registrar_init(&d->registrar, &d->link, &d->auth, &d->metrics,
                    &(struct registrar_options){o->heartbeat_ms, o->allow_private, d, directory_describe});
-    heartbeat_init(&d->heartbeat, &d->link, &d->auth, &d->metrics, &d->models,
-                   &(struct heartbeat_options){.interval_ms = o->heartbeat_ms, .check_registry = o->check_registry,
-                                               .pricing = o->sign_pricing ? o->pricing : (struct iicp_pricing){0},
-                                               .context = d, .sample = directory_sample});
+    heartbeat_init(
+        &d->heartbeat, &d->link, &d->auth, &d->metrics, &d->models,
+        &(struct heartbeat_options){.interval_ms = o->heartbeat_ms,
+                                    .check_registry = o->check_registry,
+                                    .pricing = o->sign_pricing ? o->pricing : (struct iicp_pricing){0},
+                                    .context = d,
+                                    .sample = directory_sample});
 }
 
 static void stop_talking(struct directory *d)
@@ -63,7 +73,8 @@ void directory_destroy(struct directory *d)
 }
 
 struct directory *directory_create(const struct control_host *host, struct crypto *crypto,
-                                   const struct directory_options *options, const struct directory_hooks *hooks)
+                                   const struct directory_options *options,
+                                   const struct directory_hooks *hooks)
 {
     struct directory *d = calloc(1, sizeof(*d));
     if (!d)
@@ -185,11 +196,24 @@ void directory_task_finished(struct directory *d, const struct iicp_event *e)
         receipts_add(&d->receipts, e);
 }
 
-void directory_set_capacity(struct directory *d, uint32_t base, const struct iicp_windows *windows, struct zone *zone)
+static bool same_windows(const struct iicp_windows *a, const struct iicp_windows *b)
 {
-    bool first = d->capacity.base == 0 && d->capacity.windows.count == 0;
-    capacity_configure(&d->capacity, base, windows, zone);
-    d->capacity.offset_changed = !first && d->state == DIRECTORY_MEMBER; /* other windows: the directory should know */
+    bool same = a->count == b->count;
+    for (uint32_t i = 0; same && i < a->count; i++)
+        same = a->items[i].start == b->items[i].start && a->items[i].end == b->items[i].end &&
+               !(a->items[i].share < b->items[i].share) && !(a->items[i].share > b->items[i].share);
+    return same;
+}
+
+void directory_set_capacity(struct directory *d, uint32_t base, const struct iicp_windows *windows,
+                            struct zone *zone)
+{
+    struct capacity *c = &d->capacity;
+    int32_t offset_s = c->offset_s;
+    bool same = base == c->base && same_windows(windows, &c->windows);
+    capacity_configure(c, base, windows, zone);
+    c->offset_changed =
+        d->state == DIRECTORY_MEMBER && (!same || (windows->count && offset_s != c->offset_s));
 }
 
 static void goodbye_answered(void *context, const struct call_reply *r)
@@ -218,10 +242,11 @@ void directory_leave(void *self)
         return;
     tg_json_writer_init(&w, body, sizeof(body));
     iicp_write_deregistration((struct tg_str){d->auth.node_id, strlen(d->auth.node_id)}, &w);
-    call_directory(&d->goodbye, &d->link,
-                   &(struct call_request){.method = "DELETE", .url = "/v1/register", .token = d->auth.node_token,
-                                          .body = {body, w.len}},
-                   goodbye_answered, d);
+    call_directory(
+        &d->goodbye, &d->link,
+        &(struct call_request){
+            .method = "DELETE", .url = "/v1/register", .token = d->auth.node_token, .body = {body, w.len}},
+        goodbye_answered, d);
 }
 
 static void finish(void *self)
@@ -249,7 +274,8 @@ enum directory_state directory_state(const struct directory *d)
 
 bool directory_in_trouble(const struct directory *d, uint64_t now_ns)
 {
-    bool silent = d->heartbeat.accepted_ns && now_ns > d->heartbeat.accepted_ns + 3 * d->heartbeat.interval_ns;
+    bool silent =
+        d->heartbeat.accepted_ns && now_ns > d->heartbeat.accepted_ns + 3 * d->heartbeat.interval_ns;
     return d->state == DIRECTORY_JOINING || (d->state == DIRECTORY_MEMBER && silent);
 }
 

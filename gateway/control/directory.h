@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * This node's life in a directory: one state machine that owns credentials, registration, heartbeats, receipts, the
- * backend's observer and the capacity of the hour. Tasks are served all the while, whatever the directory does.
- * Thread: control, one part of it; what other threads may call says so.
+ * This node's life in a directory: one state machine that owns credentials, registration, heartbeats,
+ * receipts, the backend's observer and the capacity of the hour. Tasks are served all the while, whatever the
+ * directory does. Thread: control, one part of it; what other threads may call says so.
  */
 #ifndef TG_DIRECTORY_H
 #define TG_DIRECTORY_H
@@ -17,7 +17,7 @@
 #define DIRECTORY_EXIT_SUPERVISED 76 /* "start me again": the registry keeps losing this node */
 
 enum directory_state {
-    DIRECTORY_OFF,     /* none is configured, or this node cannot be registered there */
+    DIRECTORY_OFF,     /* none is configured */
     DIRECTORY_JOINING, /* no registration yet, or the last one is void */
     DIRECTORY_MEMBER,  /* heartbeats go */
     DIRECTORY_LEAVING, /* deregistering */
@@ -27,8 +27,9 @@ enum directory_state {
 /* The gateway's side. All are called on the control thread. */
 struct directory_hooks {
     void *context;
-    void (*publish_keys)(void *context, const struct iicp_keys *keys); /* to workers; lives until directory_finish() */
-    void (*set_max_concurrent)(void *context, uint32_t effective);     /* to admission */
+    void (*publish_keys)(void *context,
+                         const struct iicp_keys *keys); /* to workers; lives until directory_finish() */
+    void (*set_max_concurrent)(void *context, uint32_t effective); /* to admission */
     /* active and tasks since start; the rest is filled in already */
     void (*observe)(void *context, struct heartbeat_sample *out);
     void (*exit_process)(void *context, int code); /* drain, then leave with this code */
@@ -43,29 +44,34 @@ struct directory_options {
     uint32_t timeout_ms, heartbeat_ms;
     bool check_registry, allow_private;
     bool supervised; /* IICP_SUPERVISED=1 */
-    /* All that stays the same; node_id, current_node_token, availability, pricing and max_concurrent are filled in. */
+    /* All that stays the same; node_id, current_node_token, availability, pricing and max_concurrent are
+     * filled in. */
     struct iicp_registration registration;
-    const bool *from_backend; /* per capability: its models are those of the backend, once known; NULL: none */
+    const bool
+        *from_backend; /* per capability: its models are those of the backend, once known; NULL: none */
     struct iicp_pricing pricing;
     bool sign_pricing; /* then it is told in heartbeats, with the issued key */
     bool receipts;
     uint32_t receipts_max;
     struct backend_options backend;
-    bool backend_has_tags;       /* it may know /api/tags */
-    const struct iicp_keys *cx;  /* confidential tasks' key, for snapshots; NULL: none */
+    bool backend_has_tags;      /* it may know /api/tags */
+    const struct iicp_keys *cx; /* confidential tasks' key, for snapshots; NULL: none */
 };
 
 struct directory;
 
 /** NULL: out of memory. The clock starts with the first turn; capacity must be configured before it. */
 struct directory *directory_create(const struct control_host *host, struct crypto *crypto,
-                                   const struct directory_options *options, const struct directory_hooks *hooks);
+                                   const struct directory_options *options,
+                                   const struct directory_hooks *hooks);
 void directory_destroy(struct directory *d);
 
-/** At start and on reload. @zone is taken over; NULL: UTC. */
-void directory_set_capacity(struct directory *d, uint32_t base, const struct iicp_windows *windows, struct zone *zone);
+/** At start and on reload. @zone is taken over; NULL: UTC. What changed is told to the directory. */
+void directory_set_capacity(struct directory *d, uint32_t base, const struct iicp_windows *windows,
+                            struct zone *zone);
 
-/** For control_add(); it is destroyed with the loop. Saying goodbye is best effort: a DELETE, whatever its answer. */
+/** For control_add(); it is destroyed with the loop. Saying goodbye is best effort: a DELETE, whatever its
+ * answer. */
 struct control_part directory_part(struct directory *d);
 uint64_t directory_turn(void *self, uint64_t now_ns);
 void directory_leave(void *self);

@@ -33,8 +33,10 @@ void directory_sample(void *context, struct heartbeat_sample *out)
 {
     struct directory *d = context;
     bool watched = d->options.backend.url && d->options.backend.url[0];
-    *out = (struct heartbeat_sample){.base_concurrent = d->capacity.base, .effective_concurrent = d->capacity.effective,
-                                     .has_backend = watched, .backend = backend_now(&d->backend)};
+    *out = (struct heartbeat_sample){.base_concurrent = d->capacity.base,
+                                     .effective_concurrent = d->capacity.effective,
+                                     .has_backend = watched,
+                                     .backend = backend_now(&d->backend)};
     if (d->registered.count)
         out->models = (struct iicp_texts){d->registered.names, d->registered.count};
     d->hooks.observe(d->hooks.context, out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the control thread counts about directories. One writer, the control thread; scrapes read relaxed, since each
- * number stands alone.
+ * What the control thread counts about directories. One writer, the control thread; scrapes read relaxed,
+ * since each number stands alone.
  */
 #ifndef TG_DIRECTORY_METRICS_H
 #define TG_DIRECTORY_METRICS_H

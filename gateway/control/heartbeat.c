@@ -14,11 +14,18 @@
 #define INTERVAL_MAX_MS 60000u /* a directory forgets a node after 90 s */
 
 void heartbeat_init(struct heartbeat *h, const struct directory_link *link, struct auth *auth,
-                    struct directory_metrics *metrics, struct models *models, const struct heartbeat_options *options)
+                    struct directory_metrics *metrics, struct models *models,
+                    const struct heartbeat_options *options)
 {
     uint64_t prefix;
-    *h = (struct heartbeat){.link = link, .auth = auth, .metrics = metrics, .options = *options, .models = models,
-                            .interval_ns = options->interval_ms * NS_PER_MS, .reputation = -1, .failing = BEAT_FAILURES};
+    *h = (struct heartbeat){.link = link,
+                            .auth = auth,
+                            .metrics = metrics,
+                            .options = *options,
+                            .models = models,
+                            .interval_ns = options->interval_ms * NS_PER_MS,
+                            .reputation = -1,
+                            .failing = BEAT_FAILURES};
     registry_init(&h->registry, link);
     link->host->random(link->host->context, &prefix, sizeof(prefix));
     tally_init(&h->tally, prefix);
@@ -45,7 +52,8 @@ static void failed(struct heartbeat *h, enum beat_failure reason, const char *wh
 /* Within bounds: faster than a second is an attack on us both, slower than a minute makes us stale. */
 static void adopt_interval(struct heartbeat *h, uint32_t asked_ms)
 {
-    uint32_t low = TG_MIN(h->options.interval_ms, INTERVAL_MIN_MS), high = TG_MAX(h->options.interval_ms, INTERVAL_MAX_MS);
+    uint32_t low = TG_MIN(h->options.interval_ms, INTERVAL_MIN_MS),
+             high = TG_MAX(h->options.interval_ms, INTERVAL_MAX_MS);
     uint32_t ms = asked_ms ? TG_MIN(TG_MAX(asked_ms, low), high) : h->options.interval_ms;
     uint64_t begun_ns = h->due_ns - h->interval_ns;
     h->interval_ns = ms * NS_PER_MS;
@@ -76,8 +84,13 @@ static void refused(struct heartbeat *h, const struct call_reply *r)
     (void)snprintf(why, sizeof(why), "%u %s %s%s%.60s", r->status, refusal.code, refusal.message,
                    refusal.fields[0] ? ": " : "", refusal.fields);
     bool server = r->status >= 500;
-    failed(h, r->status == 429 ? BEAT_FAILURE_LIMITED : server ? BEAT_FAILURE_SERVER : BEAT_FAILURE_REFUSED, why);
-    uint64_t wait = TG_MIN(TG_MAX(refusal.retry_after_s, r->retry_after_s) * 1000u, INTERVAL_MAX_MS) * NS_PER_MS;
+    failed(h,
+           r->status == 429 ? BEAT_FAILURE_LIMITED
+           : server         ? BEAT_FAILURE_SERVER
+                            : BEAT_FAILURE_REFUSED,
+           why);
+    uint64_t wait =
+        TG_MIN(TG_MAX(refusal.retry_after_s, r->retry_after_s) * 1000u, INTERVAL_MAX_MS) * NS_PER_MS;
     h->due_ns = TG_MAX(h->due_ns, h->link->host->now_ns(h->link->host->context) + wait);
 }
 
@@ -118,7 +131,8 @@ static void sign(struct heartbeat *h, struct iicp_beat *b, struct signatures *s)
         b->challenge_response = (struct tg_str){s->challenge, sizeof(s->challenge)};
     struct iicp_pricing p = h->options.pricing;
     h->pricing_sent = h->pricing_due && key.len &&
-                      iicp_sign_pricing(h->link->crypto, key, p.multiplier, iicp_pricing_model_name(p.model), s->pricing) == 0;
+                      iicp_sign_pricing(h->link->crypto, key, p.multiplier, iicp_pricing_model_name(p.model),
+                                        s->pricing) == 0;
     if (!h->pricing_sent)
         return;
     b->pricing = p;
@@ -129,12 +143,16 @@ static void describe(struct heartbeat *h, struct iicp_beat *b)
 {
     struct heartbeat_sample now = {0};
     h->options.sample(h->options.context, &now);
-    *b = (struct iicp_beat){.node_id = text(h->auth->node_id), .node_token = text(h->auth->node_token),
-                            .active = now.active, .base_concurrent = now.base_concurrent,
+    *b = (struct iicp_beat){.node_id = text(h->auth->node_id),
+                            .node_token = text(h->auth->node_token),
+                            .active = now.active,
+                            .base_concurrent = now.base_concurrent,
                             .effective_concurrent = now.effective_concurrent,
                             .available = !now.leaving && now.active < now.effective_concurrent,
-                            .batch = tally_batch(&h->tally, &now.tasks), .models = now.models,
-                            .has_backend = now.has_backend, .backend = now.backend};
+                            .batch = tally_batch(&h->tally, &now.tasks),
+                            .models = now.models,
+                            .has_backend = now.has_backend,
+                            .backend = now.backend};
 }
 
 static void send_beat(struct heartbeat *h)
@@ -152,10 +170,11 @@ static void send_beat(struct heartbeat *h)
     tg_json_writer_init(&w, body, BODY_BYTES_MAX);
     iicp_write_heartbeat(&beat, &w);
     TG_ASSERT(!w.overflow);
-    call_directory(&h->call, h->link,
-                   &(struct call_request){.method = "POST", .url = "/v1/heartbeat", .token = h->auth->node_token,
-                                          .body = {body, w.len}},
-                   answered, h);
+    call_directory(
+        &h->call, h->link,
+        &(struct call_request){
+            .method = "POST", .url = "/v1/heartbeat", .token = h->auth->node_token, .body = {body, w.len}},
+        answered, h);
     crypto_wipe(body, w.len);
     free(body);
 }

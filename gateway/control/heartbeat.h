@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Telling the directory that this node lives: load, finished tasks, models, backend, the answer to its challenge.
- * Thread: control.
+ * Telling the directory that this node lives: load, finished tasks, models, backend, the answer to its
+ * challenge. Thread: control.
  */
 #ifndef TG_HEARTBEAT_H
 #define TG_HEARTBEAT_H
@@ -40,8 +40,8 @@ struct heartbeat {
     struct registry registry;
     struct tally tally;
     uint64_t due_ns, interval_ns;
-    uint64_t accepted_ns; /* when one last was; 0: never */
-    uint32_t beats;       /* accepted since the registration */
+    uint64_t accepted_ns;         /* when one last was; 0: never */
+    uint32_t beats;               /* accepted since the registration */
     bool asking_models, stranger; /* stranger: the directory does not know us; whoever acts on it clears it */
     bool pricing_due, pricing_sent;
     double reputation; /* negative: not told */
@@ -50,7 +50,8 @@ struct heartbeat {
 };
 
 void heartbeat_init(struct heartbeat *h, const struct directory_link *link, struct auth *auth,
-                    struct directory_metrics *metrics, struct models *models, const struct heartbeat_options *options);
+                    struct directory_metrics *metrics, struct models *models,
+                    const struct heartbeat_options *options);
 
 /** A registration came through: beat from @when_ns on. */
 void heartbeat_begin(struct heartbeat *h, uint64_t when_ns);

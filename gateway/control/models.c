@@ -43,13 +43,15 @@ bool model_set_equal(const struct model_set *a, const struct model_set *b)
     return equal;
 }
 
-static void read_list(struct model_set *s, const struct tg_json_doc *doc, struct tg_str list, struct tg_str key)
+static void read_list(struct model_set *s, const struct tg_json_doc *doc, struct tg_str list,
+                      struct tg_str key)
 {
     const struct tg_json_node *items = tg_json_get(doc, &doc->nodes[0], list);
     char name[IICP_MODEL_BYTES_MAX];
     if (!items || items->type != TG_JSON_ARRAY)
         return;
-    TG_JSON_FOREACH(item, items) {
+    TG_JSON_FOREACH(item, items)
+    {
         const struct tg_json_node *n = tg_json_get(doc, item, key);
         int64_t len = n && n->type == TG_JSON_STRING ? tg_json_unescape(doc, n, name, sizeof(name)) : -1;
         if (len > 0)
@@ -74,7 +76,8 @@ void models_init(struct models *m, const struct control_host *host, const char *
 
 static void ask(struct models *m, bool tags);
 
-/* No answer, or one without models, leaves the set as it was: a backend that restarts has not lost its models. */
+/* No answer, or one without models, leaves the set as it was: a backend that restarts has not lost its
+ * models. */
 static void answered(void *context, const struct call_reply *r)
 {
     struct models *m = context;
@@ -100,10 +103,11 @@ static void ask(struct models *m, bool tags)
         len -= 3; /* bases of OpenAI-style servers are often written with it */
     m->asking_tags = tags;
     (void)snprintf(url, sizeof(url), "%.*s%s", (int)len, m->url, tags ? "/api/tags" : "/v1/models");
-    call_start(&m->call, m->host,
-               &(struct call_request){.method = "GET", .url = url, .timeout_ms = ASK_TIMEOUT_MS,
-                                      .body_bytes_max = REPLY_BYTES_MAX},
-               answered, m);
+    call_start(
+        &m->call, m->host,
+        &(struct call_request){
+            .method = "GET", .url = url, .timeout_ms = ASK_TIMEOUT_MS, .body_bytes_max = REPLY_BYTES_MAX},
+        answered, m);
 }
 
 bool models_ask(struct models *m)
@@ -118,4 +122,5 @@ bool models_ask(struct models *m)
 void models_stop(struct models *m)
 {
     call_cancel(&m->call);
+    m->answered = true; /* nobody shall wait for it */
 }

@@ -28,7 +28,7 @@ struct models {
     const char *url; /* of the backend; empty: nobody is asked */
     bool tags_first; /* /api/tags, else /v1/models */
     bool asking_tags;
-    bool answered;   /* the last question came to an end */
+    bool answered; /* the last question came to an end */
     struct call call;
     struct model_set latest; /* count 0: not known */
 };

@@ -115,8 +115,11 @@ static bool is_name_char(char c)
     return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '-' || c == '_';
 }
 
+/* The root's dot aside. */
 static struct tg_str last_label(struct tg_str host)
 {
+    if (host.len > 0 && host.ptr[host.len - 1] == '.')
+        host.len--;
     size_t at = host.len;
     while (at > 0 && host.ptr[at - 1] != '.')
         at--;

@@ -105,7 +105,8 @@ static void again(struct receipt_call *c, uint32_t retry_after_s)
 
 static bool refused_for_good(const struct receipt_call *c, uint32_t status)
 {
-    bool theirs = status == 401 || status == 404 || status == 408 || status == 410 || status == 429 || status >= 500;
+    bool theirs =
+        status == 401 || status == 404 || status == 408 || status == 410 || status == 429 || status >= 500;
     bool old_key = c->generation != c->owner->auth->generation; /* the next try is signed with the new one */
     return !theirs && !old_key && status >= 400;
 }
@@ -116,7 +117,8 @@ static void refused(struct receipt_call *c, const struct call_reply *reply)
     struct iicp_refusal why;
     iicp_read_refusal(reply->doc, &why);
     if (!r->complained)
-        log_warn("receipts: refused: %u %s %s%s%s", reply->status, why.code, why.message, why.fields[0] ? ": " : "", why.fields);
+        log_warn("receipts: refused: %u %s %s%s%s", reply->status, why.code, why.message,
+                 why.fields[0] ? ": " : "", why.fields);
     r->complained = true;
     end(r, c->receipt, DIRECTORY_COUNTER_RECEIPTS_REFUSED);
 }
@@ -153,20 +155,28 @@ static size_t write_time(char out[32], int64_t unix_ms_)
 /* False if it could not be signed. */
 static bool write_body(struct receipts *r, const struct receipt *x, struct tg_json_writer *w)
 {
-    char nonce[2 * RECEIPT_NONCE_BYTES], hash[2 * CRYPTO_HASH_BYTES], signature[IICP_SIGNATURE_CHARS], when[32];
+    char nonce[2 * RECEIPT_NONCE_BYTES], hash[2 * CRYPTO_HASH_BYTES], signature[IICP_SIGNATURE_CHARS],
+        when[32];
     hex_write(nonce, x->nonce, sizeof(x->nonce));
     hex_write(hash, x->hash, sizeof(x->hash));
-    struct iicp_receipt facts = {.task_id = {x->id, x->id_len}, .tokens = x->tokens, .nonce = {nonce, sizeof(nonce)},
-                                 .response_hash = {hash, sizeof(hash)}, .requester = {x->requester, x->requester_len}};
+    struct iicp_receipt facts = {.task_id = {x->id, x->id_len},
+                                 .tokens = x->tokens,
+                                 .nonce = {nonce, sizeof(nonce)},
+                                 .response_hash = {hash, sizeof(hash)},
+                                 .requester = {x->requester, x->requester_len}};
     struct tg_str key = {r->auth->hmac_key, strlen(r->auth->hmac_key)};
     if (iicp_sign_receipt(r->link->crypto, key, &facts, signature) < 0)
         return false;
     iicp_write_award(&(struct iicp_award){.node_id = {r->auth->node_id, strlen(r->auth->node_id)},
-                                          .task_id = facts.task_id, .tokens = x->tokens,
-                                          .amount = iicp_receipt_amount(x->tokens), .nonce = facts.nonce,
+                                          .task_id = facts.task_id,
+                                          .tokens = x->tokens,
+                                          .amount = iicp_receipt_amount(x->tokens),
+                                          .nonce = facts.nonce,
                                           .expires_at = {when, write_time(when, x->expires_ms)},
                                           .signature = {signature, sizeof(signature)},
-                                          .response_hash = facts.response_hash, .querying_node_id = facts.requester}, w);
+                                          .response_hash = facts.response_hash,
+                                          .querying_node_id = facts.requester},
+                     w);
     return !w->overflow;
 }
 
@@ -183,7 +193,9 @@ static void send_receipt(struct receipt_call *c, struct receipt *x)
     c->receipt = x;
     c->generation = r->auth->generation;
     call_directory(&c->call, r->link,
-                   &(struct call_request){.method = "POST", .url = "/v1/credits/award", .token = r->auth->node_token,
+                   &(struct call_request){.method = "POST",
+                                          .url = "/v1/credits/award",
+                                          .token = r->auth->node_token,
                                           .body = {body, w.len}},
                    answered, c);
 }

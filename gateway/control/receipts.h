@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Completion receipts (section 1.10): each finished task earns credits, if the directory hears of it within five minutes. A
- * bounded queue, kept in a file too, so that neither an outage nor a kill -9 costs any. Signed when sent, since a new
- * registration brings a new key; the nonce makes a repetition harmless.
- * Thread: control.
+ * Completion receipts (section 1.10): each finished task earns credits, if the directory hears of it within
+ * five minutes. A bounded queue, kept in a file too, so that neither an outage nor a kill -9 costs any.
+ * Signed when sent, since a new registration brings a new key; the nonce makes a repetition harmless. Thread:
+ * control.
  */
 #ifndef TG_RECEIPTS_H
 #define TG_RECEIPTS_H
@@ -37,7 +37,8 @@ struct receipts {
     bool complained;
 };
 
-/** @capacity receipts at most; @path NULL: kept in memory only. What the file holds is taken up. 0 or -ENOMEM. */
+/** @capacity receipts at most; @path NULL: kept in memory only. What the file holds is taken up. 0 or
+ * -ENOMEM. */
 int receipts_init(struct receipts *r, const struct directory_link *link, struct auth *auth,
                   struct directory_metrics *metrics, uint32_t capacity, const char *path);
 /** A task has finished. Full: the oldest waiting one makes room. Nothing without credentials. */

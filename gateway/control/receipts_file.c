@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file behind the queue. A line reaches the page cache before anything else happens to its receipt, so that a
- * killed process loses none; syncing is left to a slow beat, since a power cut may cost credits but no task.
+ * The file behind the queue. A line reaches the page cache before anything else happens to its receipt, so
+ * that a killed process loses none; syncing is left to a slow beat, since a power cut may cost credits but no
+ * task.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,7 +50,8 @@ static size_t write_line(char line[LINE_BYTES_MAX], const struct receipt *r, boo
     return w.len + 1;
 }
 
-static const struct tg_json_node *member(const struct tg_json_doc *doc, struct tg_str key, enum tg_json_type type)
+static const struct tg_json_node *member(const struct tg_json_doc *doc, struct tg_str key,
+                                         enum tg_json_type type)
 {
     const struct tg_json_node *n = tg_json_get(doc, &doc->nodes[0], key);
     return n && n->type == type ? n : NULL;
@@ -164,7 +166,8 @@ static void append(struct receipt_file *f, const char *line, size_t len)
         f->unsynced = true;
         return;
     }
-    log_warn("receipts: their file cannot be written (%s): a restart would lose some", strerror(n < 0 ? errno : ENOSPC));
+    log_warn("receipts: their file cannot be written (%s): a restart would lose some",
+             strerror(n < 0 ? errno : ENOSPC));
     f->broken = true;
     if (n > 0 && ftruncate(f->fd, (off_t)f->length) < 0)
         log_warn("receipts: their file ends in half a line");

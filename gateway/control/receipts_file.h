@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The receipts that are not delivered yet: a list, and a file of lines that says the same. A line adds a receipt or ends
- * one; now and then the file is written anew with what is left.
+ * The receipts that are not delivered yet: a list, and a file of lines that says the same. A line adds a
+ * receipt or ends one; now and then the file is written anew with what is left.
  */
 #ifndef TG_RECEIPTS_FILE_H
 #define TG_RECEIPTS_FILE_H
@@ -44,9 +44,9 @@ struct receipt *receipt_queue_pop(struct receipt_queue *q);
 struct receipt_file {
     const char *path; /* NULL: none */
     int fd;
-    uint64_t length;  /* up to the last whole line */
+    uint64_t length; /* up to the last whole line */
     uint32_t lines;
-    bool broken;      /* it could not be written: the next compaction may mend it */
+    bool broken; /* it could not be written: the next compaction may mend it */
     bool unsynced;
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One registration after the other until one is accepted: three quick attempts, then as often as heartbeats. */
+/* One registration after the other until one is accepted: three quick attempts, then as often as heartbeats.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,7 +101,8 @@ static void accepted(struct registrar *r, const struct iicp_registered *reply)
 {
     auth_adopt(r->auth, reply);
     directory_count(r->metrics, DIRECTORY_COUNTER_REGISTRATIONS);
-    log_info("directory: registered as %s%s", r->auth->node_id, reply->recovered ? ", known from before" : "");
+    log_info("directory: registered as %s%s", r->auth->node_id,
+             reply->recovered ? ", known from before" : "");
     r->wanted = false;
     r->accepted = true;
     r->said[0] = '\0';
@@ -138,7 +140,8 @@ static void submit(struct registrar *r, const struct iicp_registration *reg)
     iicp_write_registration(reg, &w);
     TG_ASSERT(!w.overflow);
     call_directory(&r->call, r->link,
-                   &(struct call_request){.method = "POST", .url = "/v1/register", .body = {body, w.len}}, answered, r);
+                   &(struct call_request){.method = "POST", .url = "/v1/register", .body = {body, w.len}},
+                   answered, r);
     crypto_wipe(body, w.len);
     free(body);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Getting into a directory and back in: attempts, back-off, and what its answers mean. Re-registration happens in
- * place, with the token that proves who we are.
- * Thread: control.
+ * Getting into a directory and back in: attempts, back-off, and what its answers mean. Re-registration
+ * happens in place, with the token that proves who we are. Thread: control.
  */
 #ifndef TG_REGISTER_H
 #define TG_REGISTER_H
@@ -25,8 +24,8 @@ struct registrar {
     struct registrar_options options;
     struct call call;
     bool wanted;
-    bool accepted; /* set when a registration came through; whoever acts on it clears it */
-    bool hopeless; /* what we are cannot be registered: not asked at all */
+    bool accepted;     /* set when a registration came through; whoever acts on it clears it */
+    bool hopeless;     /* what we are cannot be registered: not asked at all */
     uint32_t attempts; /* since it was wanted */
     uint64_t due_ns;
     char said[256]; /* the last complaint: the same one is not repeated */

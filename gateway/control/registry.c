@@ -24,7 +24,8 @@ void registry_look(struct registry *r, struct tg_str node_id)
 {
     char path[512] = "/v1/registry/nodes/";
     size_t len = strlen(path);
-    if (call_active(&r->call) || !iicp_percent_append(path, sizeof(path), &len, iicp_registry_prefix(node_id)))
+    if (call_active(&r->call) ||
+        !iicp_percent_append(path, sizeof(path), &len, iicp_registry_prefix(node_id)))
         return;
     call_directory(&r->call, r->link, &(struct call_request){.method = "GET", .url = path}, answered, r);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Does the registry still list this node? A directory may take heartbeats of a node that nobody finds any more.
- * Thread: control.
+ * Does the registry still list this node? A directory may take heartbeats of a node that nobody finds any
+ * more. Thread: control.
  */
 #ifndef TG_REGISTRY_H
 #define TG_REGISTRY_H

@@ -34,7 +34,9 @@ struct spans {
     uint64_t retry_ns;
     uint64_t second, in_second; /* for the rate */
     bool told;                  /* that the collector is away */
-    struct spans_stats stats;
+    struct {
+        _Atomic uint64_t exported, dropped, failed_calls; /* one writer; scrapes read relaxed, each stands for itself */
+    } stats;
     char body[BATCH_BYTES];
 };
 
@@ -67,7 +69,11 @@ void spans_destroy(struct spans *s)
 
 struct spans_stats spans_stats(const struct spans *s)
 {
-    return s->stats;
+    return (struct spans_stats){
+        .exported = atomic_load_explicit(&s->stats.exported, memory_order_relaxed),
+        .dropped = atomic_load_explicit(&s->stats.dropped, memory_order_relaxed),
+        .failed_calls = atomic_load_explicit(&s->stats.failed_calls, memory_order_relaxed),
+    };
 }
 
 /* ---- in ----------------------------------------------------------------------------------------------- */
@@ -85,7 +91,7 @@ void spans_add(struct spans *s, const struct iicp_event *e)
 {
     uint64_t now_ns = s->o.host->now_ns(s->o.host->context);
     if (!within_rate(s, now_ns) || s->tail - s->head == QUEUE_SPANS) {
-        s->stats.dropped++;
+        metrics_bump(&s->stats.dropped, 1);
         return;
     }
     if (s->tail == s->head)
@@ -206,7 +212,7 @@ static void forget_batch(struct spans *s)
 
 static void sent(struct spans *s)
 {
-    s->stats.exported += s->in_call;
+    metrics_bump(&s->stats.exported, s->in_call);
     forget_batch(s);
     s->retry_ns = RETRY_NS_MIN;
     if (s->told)
@@ -223,14 +229,14 @@ static bool may_pass(const struct client_response *r)
 static void not_sent(struct spans *s, const struct client_response *r)
 {
     uint64_t now_ns = s->o.host->now_ns(s->o.host->context);
-    s->stats.failed_calls++;
+    metrics_bump(&s->stats.failed_calls, 1);
     if (!s->told && r->error < 0)
         log_warn("trace collector: %s", r->why);
     else if (!s->told)
         log_warn("trace collector: answered %u", r->status);
     s->told = true;
     if (!may_pass(r)) {
-        s->stats.dropped += s->in_call;
+        metrics_bump(&s->stats.dropped, s->in_call);
         forget_batch(s);
     }
     s->not_before_ns = now_ns + TG_MAX(s->retry_ns, r->retry_after_s * NS_PER_S);

@@ -38,6 +38,7 @@ void spans_add(struct spans *s, const struct iicp_event *e);
 /** A part's turn (host.h). */
 uint64_t spans_turn(void *self, uint64_t now_ns);
 
+/** Thread: any. */
 struct spans_stats spans_stats(const struct spans *s);
 
 #endif

@@ -20,7 +20,8 @@ static void fill(struct tally *t, const struct tally_counts *now)
     uint32_t s = (uint32_t)TG_MIN(success, (uint64_t)IICP_BATCH_COUNT_MAX);
     uint32_t f = (uint32_t)TG_MIN(failed, (uint64_t)IICP_BATCH_COUNT_MAX);
     uint64_t latency = share(now->latency_us - t->told.latency_us, s + f, success + failed);
-    int n = snprintf(t->id, sizeof(t->id), "%016llx-%llu", (unsigned long long)t->prefix, (unsigned long long)t->number++);
+    int n = snprintf(t->id, sizeof(t->id), "%016llx-%llu", (unsigned long long)t->prefix,
+                     (unsigned long long)t->number++);
     t->batch = (struct iicp_batch){s, f, (double)(latency / (s + f)) / 1000, {t->id, (size_t)n}};
     t->told.success += s;
     t->told.failed += f;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counts of finished tasks on their way to the directory: differences in numbered batches, one outstanding, sent again
- * unchanged until it is acknowledged. Whatever is lost on the way, each task is told exactly once. Pure.
+ * Counts of finished tasks on their way to the directory: differences in numbered batches, one outstanding,
+ * sent again unchanged until it is acknowledged. Whatever is lost on the way, each task is told exactly once.
+ * Pure.
  */
 #ifndef TG_TALLY_H
 #define TG_TALLY_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Time zone files: a header, a table of changes, the rule that holds afterwards. Nothing in them is trusted. */
+/* Time zone files: a header, a table of changes, the rule that holds afterwards. Nothing in them is trusted.
+ */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <stdio.h>
@@ -50,8 +51,8 @@ static bool read_header(struct tg_str t, struct header *h)
 /* Bytes of the block behind a header, whose times have @time_bytes. */
 static size_t block_bytes(const struct header *h, size_t time_bytes)
 {
-    return h->times * (time_bytes + 1) + h->types * 6 + h->chars + h->leaps * (time_bytes + 4) + h->std_flags +
-           h->utc_flags;
+    return h->times * (time_bytes + 1) + h->types * 6 + h->chars + h->leaps * (time_bytes + 4) +
+           h->std_flags + h->utc_flags;
 }
 
 static struct tg_str behind(struct tg_str t, size_t n)

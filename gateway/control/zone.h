@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Time zones by name, read from the system's TZif files (RFC 8536) into a struct of our own: localtime() knows only one
- * zone per process, and changing it under other threads is not safe.
+ * Time zones by name, read from the system's TZif files (RFC 8536) into a struct of our own: localtime()
+ * knows only one zone per process, and changing it under other threads is not safe.
  */
 #ifndef TG_ZONE_H
 #define TG_ZONE_H

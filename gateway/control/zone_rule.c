@@ -73,8 +73,8 @@ static bool take_day(struct cursor *c, struct zone_change *ch)
         return take_number(c, 0, 365, &ch->day);
     }
     ch->kind = ZONE_MONTH_WEEK;
-    return take_number(c, 1, 12, &ch->month) && take(c, '.') && take_number(c, 1, 5, &ch->week) && take(c, '.') &&
-           take_number(c, 0, 6, &ch->day);
+    return take_number(c, 1, 12, &ch->month) && take(c, '.') && take_number(c, 1, 5, &ch->week) &&
+           take(c, '.') && take_number(c, 0, 6, &ch->day);
 }
 
 static bool take_change(struct cursor *c, struct zone_change *ch)
@@ -165,7 +165,8 @@ int32_t zone_rule_offset_s(const struct zone_rule *r, int64_t unix_s)
     if (!r->has_summer)
         return r->standard_s;
     int64_t year = year_of(unix_s + r->standard_s);
-    int64_t begins = change_unix(&r->begins, year, r->standard_s), ends = change_unix(&r->ends, year, r->summer_s);
+    int64_t begins = change_unix(&r->begins, year, r->standard_s),
+            ends = change_unix(&r->ends, year, r->summer_s);
     bool summer = begins < ends ? unix_s >= begins && unix_s < ends  /* north */
                                 : unix_s >= begins || unix_s < ends; /* south: over New Year */
     return summer ? r->summer_s : r->standard_s;

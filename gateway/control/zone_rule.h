@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rule at the end of a time zone file: when summer time begins and ends in years beyond the table. Pure. */
+/* The rule at the end of a time zone file: when summer time begins and ends in years beyond the table. Pure.
+ */
 #ifndef TG_ZONE_RULE_H
 #define TG_ZONE_RULE_H
 

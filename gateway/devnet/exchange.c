@@ -114,9 +114,9 @@ struct devnet_node *exchange_caller(struct exchange *x)
     if (token.len == 0 || !id[0])
         return refuse(x, 401, "unauthorized", "a bearer token and a node_id are required");
     struct devnet_node *n = devnet_node_find(x->d, id);
-    memcpy(x->node, id, sizeof(id));
     if (!n)
         return refuse(x, 404, "IICP-E003", "node not found");
+    memcpy(x->node, n->id, sizeof(n->id)); /* ours, and so fit for the log, whatever the request said */
     if (!jwt && !crypto_equal(token, text_of(n->token)))
         return refuse(x, 401, "unauthorized", "this is not the node's token");
     return n;

@@ -24,7 +24,7 @@ struct iicp_node {
     uint32_t instance_count;
     const char *device; /* "cpu", for health */
     const char *io;     /* "io_uring" or "epoll", once workers serve */
-    struct iicp_cip cip;
+    struct iicp_cip_config cip;
     bool allow_high_risk;
     uint32_t report; /* enum iicp_event_want, or-ed: what is told about finished tasks */
 };

@@ -143,7 +143,8 @@ void iicp_windows_to_utc(const struct iicp_windows *w, int32_t offset_s, struct 
 static void write_minute(struct tg_json_writer *out, uint16_t minute)
 {
     unsigned h = minute / 60u, m = minute % 60u;
-    char text[5] = {(char)('0' + h / 10), (char)('0' + h % 10), ':', (char)('0' + m / 10), (char)('0' + m % 10)};
+    char text[5] = {(char)('0' + h / 10), (char)('0' + h % 10), ':', (char)('0' + m / 10),
+                    (char)('0' + m % 10)};
     tg_json_write_string(out, (struct tg_str){text, sizeof(text)});
 }
 

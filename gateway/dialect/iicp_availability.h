@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Availability windows (section 4.4): how much of this node is offered at which time of day. Minutes of the local
- * day, both ends inclusive, first match wins. Pure: the caller knows the time and the offset of its zone.
+ * Availability windows (section 4.4): how much of this node is offered at which time of day. Minutes of the
+ * local day, both ends inclusive, first match wins. Pure: the caller knows the time and the offset of its
+ * zone.
  */
 #ifndef TG_IICP_AVAILABILITY_H
 #define TG_IICP_AVAILABILITY_H
@@ -37,8 +38,8 @@ double iicp_windows_share(const struct iicp_windows *w, uint32_t minute);
 uint32_t iicp_effective(uint32_t base, double share);
 
 /**
- * The same windows in UTC, none across midnight, as directories evaluate them. Order is kept. A window may become
- * two, hence a type of its own.
+ * The same windows in UTC, none across midnight, as directories evaluate them. Order is kept. A window may
+ * become two, hence a type of its own.
  */
 struct iicp_windows_utc {
     uint32_t count;

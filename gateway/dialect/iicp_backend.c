@@ -4,14 +4,16 @@
 
 struct tg_str iicp_backend_state_name(enum iicp_backend_state state)
 {
-    static const struct tg_str names[] = {TG_STR_INIT("ok"), TG_STR_INIT("degraded"), TG_STR_INIT("draining")};
+    static const struct tg_str names[] = {TG_STR_INIT("ok"), TG_STR_INIT("degraded"),
+                                          TG_STR_INIT("draining")};
     return names[state];
 }
 
 struct tg_str iicp_backend_reason_name(enum iicp_backend_reason reason)
 {
-    static const struct tg_str names[] = {TG_STR_INIT("ok"), TG_STR_INIT("backend_cold"), TG_STR_INIT("backend_loading"),
-                                          TG_STR_INIT("backend_unstable"), TG_STR_INIT("observer_error")};
+    static const struct tg_str names[] = {TG_STR_INIT("ok"), TG_STR_INIT("backend_cold"),
+                                          TG_STR_INIT("backend_loading"), TG_STR_INIT("backend_unstable"),
+                                          TG_STR_INIT("observer_error")};
     return names[reason];
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How the model server behind this node is (section 2.1), packed into one word: the observer stores it, workers and
- * heartbeats load it, and nobody ever sees half of it. Pure.
+ * How the model server behind this node is (section 2.1), packed into one word: the observer stores it,
+ * workers and heartbeats load it, and nobody ever sees half of it. Pure.
  */
 #ifndef TG_IICP_BACKEND_H
 #define TG_IICP_BACKEND_H
@@ -12,7 +12,7 @@ enum iicp_backend_state { IICP_BACKEND_OK, IICP_BACKEND_DEGRADED, IICP_BACKEND_D
 
 enum iicp_backend_reason {
     IICP_REASON_OK,
-    IICP_REASON_COLD,     /* the model is not resident */
+    IICP_REASON_COLD, /* the model is not resident */
     IICP_REASON_LOADING,
     IICP_REASON_UNSTABLE, /* failed, out of memory */
     IICP_REASON_OBSERVER, /* it could not be asked */
@@ -23,8 +23,8 @@ enum iicp_backend_reason {
 struct iicp_backend {
     enum iicp_backend_state state;
     enum iicp_backend_reason reason;
-    uint16_t retry_after_s;  /* 0: not told */
-    uint32_t drain_until_s;  /* epoch; 0: not told */
+    uint16_t retry_after_s; /* 0: not told */
+    uint32_t drain_until_s; /* epoch; 0: not told */
 };
 
 static inline uint64_t iicp_backend_pack(struct iicp_backend b)
@@ -35,8 +35,9 @@ static inline uint64_t iicp_backend_pack(struct iicp_backend b)
 
 static inline struct iicp_backend iicp_backend_unpack(uint64_t word)
 {
-    return (struct iicp_backend){(enum iicp_backend_state)(word & 0xff), (enum iicp_backend_reason)(word >> 8 & 0xff),
-                                 (uint16_t)(word >> 16), (uint32_t)(word >> 32)};
+    return (struct iicp_backend){(enum iicp_backend_state)(word & 0xff),
+                                 (enum iicp_backend_reason)(word >> 8 & 0xff), (uint16_t)(word >> 16),
+                                 (uint32_t)(word >> 32)};
 }
 
 /** "draining", "backend_loading". */

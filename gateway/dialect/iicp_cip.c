@@ -51,7 +51,7 @@ static enum tg_status read_session(const struct tg_json_doc *doc, const struct t
 }
 
 static enum tg_status read_worker(const struct tg_json_doc *doc, const struct tg_json_node *trace,
-                                  const struct iicp_cip *policy, struct iicp_part *out, struct tg_error *err)
+                                  const struct iicp_cip_config *policy, struct iicp_part *out, struct tg_error *err)
 {
     const struct tg_json_node *parent = member(doc, trace, TG_STR("cip_parent_task_id"));
     if (!parent || !is_uuid4(doc, parent))
@@ -63,7 +63,7 @@ static enum tg_status read_worker(const struct tg_json_doc *doc, const struct tg
 }
 
 static enum tg_status read_role(const struct tg_json_doc *doc, const struct tg_json_node *trace,
-                                const struct iicp_cip *policy, struct iicp_part *out, struct tg_error *err)
+                                const struct iicp_cip_config *policy, struct iicp_part *out, struct tg_error *err)
 {
     const struct tg_json_node *role = member(doc, trace, TG_STR("cip_role"));
     if (!role)
@@ -96,7 +96,7 @@ static enum tg_status read_quorum(const struct tg_json_doc *doc, const struct tg
 }
 
 static enum tg_status read_shared(const struct tg_json_doc *doc, const struct tg_json_node *cip,
-                                  const struct iicp_cip *policy, struct tg_error *err)
+                                  const struct iicp_cip_config *policy, struct tg_error *err)
 {
     if (cip->type != TG_JSON_OBJECT)
         return refuse(err, "constraints.cip", "must be an object");
@@ -120,7 +120,7 @@ static enum tg_status read_shared(const struct tg_json_doc *doc, const struct tg
 }
 
 enum tg_status iicp_cip_read(const struct tg_json_doc *doc, const struct tg_json_node *trace,
-                             const struct tg_json_node *shared, const struct iicp_cip *policy,
+                             const struct tg_json_node *shared, const struct iicp_cip_config *policy,
                              struct iicp_part *out, struct tg_error *err)
 {
     *out = (struct iicp_part){0};

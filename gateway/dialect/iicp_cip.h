@@ -23,7 +23,7 @@ struct iicp_part {
  * is more to say.
  */
 enum tg_status iicp_cip_read(const struct tg_json_doc *doc, const struct tg_json_node *trace,
-                             const struct tg_json_node *shared, const struct iicp_cip *policy,
+                             const struct tg_json_node *shared, const struct iicp_cip_config *policy,
                              struct iicp_part *out, struct tg_error *err);
 
 /* Parts done here at once. Thread: any worker. */

@@ -99,7 +99,8 @@ static int64_t bytes_of(const struct tg_json_doc *doc, const struct tg_json_node
 }
 
 /* The same where exactly @size bytes are wanted; with room for escapes that nobody needs. */
-static bool read_exactly(const struct tg_json_doc *doc, const struct tg_json_node *n, uint8_t *out, size_t size)
+static bool read_exactly(const struct tg_json_doc *doc, const struct tg_json_node *n, uint8_t *out,
+                         size_t size)
 {
     uint8_t text[64];
     if (bytes_of(doc, n, text, sizeof(text)) != (int64_t)size)
@@ -128,9 +129,11 @@ static struct tg_str str_of(const struct text *t)
 }
 
 /* Everything a message's key depends on is in secret, nonce and label. */
-static bool derive(struct crypto *c, const uint8_t *secret, const uint8_t *nonce, struct tg_str info, uint8_t *key)
+static bool derive(struct crypto *c, const uint8_t *secret, const uint8_t *nonce, struct tg_str info,
+                   uint8_t *key)
 {
-    struct tg_str ikm = {(const char *)secret, IICP_CX_SECRET_BYTES}, salt = {(const char *)nonce, CRYPTO_NONCE_BYTES};
+    struct tg_str ikm = {(const char *)secret, IICP_CX_SECRET_BYTES},
+                  salt = {(const char *)nonce, CRYPTO_NONCE_BYTES};
     return crypto_hkdf(c, ikm, salt, info, key, CRYPTO_KEY_BYTES) == 0;
 }
 
@@ -149,15 +152,16 @@ static bool aad_agrees(const struct tg_json_doc *doc, const struct tg_json_node 
     return len >= 0 && tg_str_eq((struct tg_str){aad, (size_t)len}, str_of(wanted));
 }
 
-static bool recipient_is(const struct tg_json_doc *doc, const struct tg_json_node *n, const struct iicp_keys *keys)
+static bool recipient_is(const struct tg_json_doc *doc, const struct tg_json_node *n,
+                         const struct iicp_keys *keys)
 {
     return n && n->type == TG_JSON_STRING &&
            tg_json_string_eq(doc, n, (struct tg_str){keys->cx_key_id, IICP_CX_KEY_ID_BYTES});
 }
 
 /* The clients of the reference all state the size; one that does not takes nothing from us. */
-static enum iicp_cx_result check_body(const struct tg_json_doc *doc, const struct cx_members *m, char *out, size_t cap,
-                                      struct tg_str *sealed)
+static enum iicp_cx_result check_body(const struct tg_json_doc *doc, const struct cx_members *m, char *out,
+                                      size_t cap, struct tg_str *sealed)
 {
     const struct tg_json_node *body = m->fields[CX_BODY], *size = m->fields[CX_PLAIN_SIZE];
     if (!body || body->type != TG_JSON_STRING)
@@ -193,7 +197,8 @@ static enum iicp_cx_result check(const struct iicp_keys *keys, const struct tg_j
 
 static enum iicp_cx_result decrypt_with(struct crypto *c, const uint8_t *secret, const struct cx_envelope *e)
 {
-    uint8_t key[CRYPTO_KEY_BYTES], *out = (uint8_t *)(uintptr_t)e->sealed.ptr; /* lies in the caller's buffer */
+    uint8_t key[CRYPTO_KEY_BYTES],
+        *out = (uint8_t *)(uintptr_t)e->sealed.ptr; /* lies in the caller's buffer */
     int rc = -EIO;
     if (derive(c, secret, e->nonce, str_of(&e->info), key))
         rc = crypto_open(c, key, e->nonce, str_of(&e->aad), e->sealed, out);
@@ -232,9 +237,10 @@ static bool name(struct cx_envelope *e, struct tg_str task_id, struct tg_str int
     return true;
 }
 
-enum iicp_cx_result iicp_cx_open(struct crypto *c, const struct iicp_keys *keys, const struct tg_json_doc *doc,
-                                 const struct tg_json_node *conf, struct tg_str task_id, struct tg_str intent,
-                                 char *out, size_t cap, struct iicp_cx_opened *opened)
+enum iicp_cx_result iicp_cx_open(struct crypto *c, const struct iicp_keys *keys,
+                                 const struct tg_json_doc *doc, const struct tg_json_node *conf,
+                                 struct tg_str task_id, struct tg_str intent, char *out, size_t cap,
+                                 struct iicp_cx_opened *opened)
 {
     struct cx_members m;
     struct cx_envelope e;
@@ -258,7 +264,8 @@ static void write_base64(struct tg_json_writer *w, struct tg_str bytes)
     tg_json_write_verbatim(w, TG_STR("\""));
 }
 
-static void write_envelope(struct tg_json_writer *w, struct tg_str task_id, struct tg_str nonce, struct tg_str sealed)
+static void write_envelope(struct tg_json_writer *w, struct tg_str task_id, struct tg_str nonce,
+                           struct tg_str sealed)
 {
     tg_json_write_begin_object(w);
     TG_JSON_KEY(w, "task_id");
@@ -279,8 +286,9 @@ static bool encrypt(struct crypto *c, const struct iicp_cx_reply *r, const uint8
     add(&info, r->task_id);
     add(&aad, r->task_id);
     add(&aad, TG_STR("|resp"));
-    bool ok = derive(c, r->secret, nonce, str_of(&info), key) &&
-              crypto_seal(c, key, nonce, str_of(&aad), (struct tg_str){r->text, r->len}, (uint8_t *)r->text) == 0;
+    bool ok =
+        derive(c, r->secret, nonce, str_of(&info), key) &&
+        crypto_seal(c, key, nonce, str_of(&aad), (struct tg_str){r->text, r->len}, (uint8_t *)r->text) == 0;
     crypto_wipe(key, sizeof(key));
     return ok;
 }
@@ -289,8 +297,8 @@ enum iicp_cx_result iicp_cx_seal_with(struct crypto *c, const struct iicp_cx_rep
                                       const uint8_t nonce[CRYPTO_NONCE_BYTES], struct tg_json_writer *w)
 {
     struct tg_json_writer before = *w;
-    if (r->task_id.len > IICP_CX_TASK_ID_MAX || r->cap < CRYPTO_TAG_BYTES || r->len > r->cap - CRYPTO_TAG_BYTES ||
-        !encrypt(c, r, nonce))
+    if (r->task_id.len > IICP_CX_TASK_ID_MAX || r->cap < CRYPTO_TAG_BYTES ||
+        r->len > r->cap - CRYPTO_TAG_BYTES || !encrypt(c, r, nonce))
         return IICP_CX_SEAL_FAILED;
     write_envelope(w, r->task_id, (struct tg_str){(const char *)nonce, CRYPTO_NONCE_BYTES},
                    (struct tg_str){r->text, r->len + CRYPTO_TAG_BYTES});
@@ -300,7 +308,8 @@ enum iicp_cx_result iicp_cx_seal_with(struct crypto *c, const struct iicp_cx_rep
     return IICP_CX_SEAL_FAILED;
 }
 
-enum iicp_cx_result iicp_cx_seal(struct crypto *c, const struct iicp_cx_reply *reply, struct tg_json_writer *w)
+enum iicp_cx_result iicp_cx_seal(struct crypto *c, const struct iicp_cx_reply *reply,
+                                 struct tg_json_writer *w)
 {
     uint8_t nonce[CRYPTO_NONCE_BYTES];
     if (crypto_random(c, nonce, sizeof(nonce)) < 0)

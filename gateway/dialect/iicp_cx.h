@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Confidential tasks (IICP-CX, contract section 1.7): a request's payload sealed for this node's X25519 key, and
- * the reply sealed for whoever sent it. Names (task id, intent) are given with their escapes resolved.
- * Nothing here allocates; gateway/base/crypto.h says what OpenSSL does. Thread: the owner of the struct crypto.
+ * Confidential tasks (IICP-CX, contract section 1.7): a request's payload sealed for this node's X25519 key,
+ * and the reply sealed for whoever sent it. Names (task id, intent) are given with their escapes resolved.
+ * Nothing here allocates; gateway/base/crypto.h says what OpenSSL does. Thread: the owner of the struct
+ * crypto.
  */
 #ifndef TG_IICP_CX_H
 #define TG_IICP_CX_H
@@ -34,14 +35,16 @@ struct iicp_cx_opened {
 /**
  * Open @conf, the value of iicp_conf, for the task and intent that stand beside it.
  * @out  receives the plaintext; as many bytes as the request's text has always suffice
- * @opened is set on IICP_CX_DONE only; @out is scratch in every case. What can be checked without a key is checked
- * first, so most bad envelopes cost no exchange.
+ * @opened is set on IICP_CX_DONE only; @out is scratch in every case. What can be checked without a key is
+ * checked first, so most bad envelopes cost no exchange.
  */
-enum iicp_cx_result iicp_cx_open(struct crypto *c, const struct iicp_keys *keys, const struct tg_json_doc *doc,
-                                 const struct tg_json_node *conf, struct tg_str task_id, struct tg_str intent,
-                                 char *out, size_t cap, struct iicp_cx_opened *opened);
+enum iicp_cx_result iicp_cx_open(struct crypto *c, const struct iicp_keys *keys,
+                                 const struct tg_json_doc *doc, const struct tg_json_node *conf,
+                                 struct tg_str task_id, struct tg_str intent, char *out, size_t cap,
+                                 struct iicp_cx_opened *opened);
 
-/* The ordinary reply to seal. It lies in @text[0..len), is overwritten, and needs CRYPTO_TAG_BYTES of room behind. */
+/* The ordinary reply to seal. It lies in @text[0..len), is overwritten, and needs CRYPTO_TAG_BYTES of room
+ * behind. */
 struct iicp_cx_reply {
     const uint8_t *secret; /* of the request */
     struct tg_str task_id;
@@ -54,13 +57,16 @@ struct iicp_cx_reply {
 
 /**
  * Write the whole encrypted reply to @w. IICP_CX_DONE or IICP_CX_SEAL_FAILED; then @w is as it was.
- * The first takes a nonce of its own; the second is for those who must know it beforehand: never the same one twice.
+ * The first takes a nonce of its own; the second is for those who must know it beforehand: never the same one
+ * twice.
  */
-enum iicp_cx_result iicp_cx_seal(struct crypto *c, const struct iicp_cx_reply *reply, struct tg_json_writer *w);
+enum iicp_cx_result iicp_cx_seal(struct crypto *c, const struct iicp_cx_reply *reply,
+                                 struct tg_json_writer *w);
 enum iicp_cx_result iicp_cx_seal_with(struct crypto *c, const struct iicp_cx_reply *reply,
                                       const uint8_t nonce[CRYPTO_NONCE_BYTES], struct tg_json_writer *w);
 
-/* ---- the node's key: control thread and commands -------------------------------------------------------- */
+/* ---- the node's key: control thread and commands --------------------------------------------------------
+ */
 
 #define IICP_CX_FILE_NAME_BYTES 29 /* 24 hex digits and ".json" */
 #define IICP_CX_FILE_BYTES_MAX 1024

@@ -110,7 +110,8 @@ static bool read_private(const struct tg_json_doc *doc, uint8_t key[CRYPTO_KEY_B
     const struct tg_json_node *version = tg_json_get(doc, doc->nodes, TG_STR("version"));
     const struct tg_json_node *n = tg_json_get(doc, doc->nodes, TG_STR("private_key"));
     return version && version->type == TG_JSON_INT && version->i64 == 1 &&
-           is_text(doc, doc->nodes, TG_STR("algorithm"), TG_STR("X25519")) && n && n->type == TG_JSON_STRING &&
+           is_text(doc, doc->nodes, TG_STR("algorithm"), TG_STR("X25519")) && n &&
+           n->type == TG_JSON_STRING &&
            base64_read(key, CRYPTO_KEY_BYTES, tg_json_string(doc, n)) == CRYPTO_KEY_BYTES;
 }
 

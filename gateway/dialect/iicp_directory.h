@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a node and a directory say to one another (provider node contract, section 3): requests from neutral structs,
- * replies into such. Pure: who calls owns connections, time and retry.
+ * What a node and a directory say to one another (provider node contract, section 3): requests from neutral
+ * structs, replies into such. Pure: who calls owns connections, time and retry.
  */
 #ifndef TG_IICP_DIRECTORY_H
 #define TG_IICP_DIRECTORY_H
@@ -14,8 +14,8 @@
 #define IICP_ENDPOINT_MAX 255
 #define IICP_MODELS_MAX 64
 #define IICP_MODEL_BYTES_MAX 255
-#define IICP_HEALTH_MODEL_MAX 128  /* longer names are left out of heartbeats */
-#define IICP_CONCURRENT_MAX 256    /* as directories accept it */
+#define IICP_HEALTH_MODEL_MAX 128 /* longer names are left out of heartbeats */
+#define IICP_CONCURRENT_MAX 256   /* as directories accept it */
 #define IICP_BATCH_ID_MAX 64
 #define IICP_CHALLENGE_MAX 256
 #define IICP_BATCH_COUNT_MAX 1000
@@ -28,15 +28,16 @@ struct iicp_texts {
 /* ---- addresses -------------------------------------------------------------------------------------- */
 
 /**
- * @base and @path ("/v1/register") as one URL, terminated: slashes at the base's end, a /v1 there and a doubled /api
- * are dropped. Returns the length, 0 if it does not fit.
+ * @base and @path ("/v1/register") as one URL, terminated: slashes at the base's end, a /v1 there and a
+ * doubled /api are dropped. Returns the length, 0 if it does not fit.
  */
 size_t iicp_directory_url(struct tg_str base, const char *path, char *out, size_t cap);
 
 /** What the registry lists a node by: the first 8 characters of a UUID, else the whole id. */
 struct tg_str iicp_registry_prefix(struct tg_str node_id);
 
-/** Append as part of a path or query; everything but unreserved characters becomes %XX. False if it does not fit. */
+/** Append as part of a path or query; everything but unreserved characters becomes %XX. False if it does not
+ * fit. */
 bool iicp_percent_append(char *out, size_t cap, size_t *len, struct tg_str text);
 
 /* ---- registration ----------------------------------------------------------------------------------- */
@@ -73,7 +74,7 @@ struct iicp_registration {
 #define REGISTER_TEXT(field, member) struct tg_str field;
 #define REGISTER_JSON(field, member) struct tg_str field;
 #include "iicp_register.def"
-    struct iicp_cip cip;
+    struct iicp_cip_config cip;
     struct iicp_pricing pricing;
     struct iicp_windows_utc availability;
 };
@@ -97,9 +98,9 @@ int iicp_read_registered(const struct tg_json_doc *doc, struct iicp_registered *
 
 /* For logs: cut to size, one line. */
 struct iicp_refusal {
-    char code[40];         /* "IICP-E034", a slug, or empty */
+    char code[40]; /* "IICP-E034", a slug, or empty */
     char message[160];
-    char fields[400];      /* "region: must match ..; limits.max_concurrent: .." */
+    char fields[400];       /* "region: must match ..; limits.max_concurrent: .." */
     uint32_t retry_after_s; /* 0: not told */
 };
 
@@ -108,9 +109,9 @@ void iicp_read_refusal(const struct tg_json_doc *doc, struct iicp_refusal *out);
 
 enum iicp_verdict {
     IICP_ACCEPTED,
-    IICP_LATER,     /* overload, outage, or not reachable yet: the same request may do later */
-    IICP_STRANGER,  /* 401, 404, 410: the directory does not know us like this: register anew */
-    IICP_NEVER,     /* this request is wrong and stays so */
+    IICP_LATER,    /* overload, outage, or not reachable yet: the same request may do later */
+    IICP_STRANGER, /* 401, 404, 410: the directory does not know us like this: register anew */
+    IICP_NEVER,    /* this request is wrong and stays so */
 };
 
 /** What a reply means for the one who asked. @status 0: there was none. */
@@ -174,7 +175,7 @@ int iicp_read_directory_key(const struct tg_json_doc *doc, uint8_t key[CRYPTO_KE
 
 struct iicp_discover {
     struct tg_str intent, region, qos, model, modality, view;
-    uint32_t limit; /* 0: the directory's default */
+    uint32_t limit;                        /* 0: the directory's default */
     double min_reputation, max_multiplier; /* negative: do not care */
     bool cip_capable, relay_capable;       /* only such */
 };
@@ -183,7 +184,8 @@ struct iicp_discover {
 size_t iicp_discover_path(const struct iicp_discover *d, char *out, size_t cap);
 
 struct iicp_found {
-    char node_id[IICP_NODE_ID_MAX + 1], endpoint[IICP_ENDPOINT_MAX + 1], transport_endpoint[IICP_ENDPOINT_MAX + 1];
+    char node_id[IICP_NODE_ID_MAX + 1], endpoint[IICP_ENDPOINT_MAX + 1],
+        transport_endpoint[IICP_ENDPOINT_MAX + 1];
     char region[65];
     double score, load;
     bool available, relay_capable;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Replies of a directory. Nothing in them is trusted: texts are bounded, and credentials must fit into a header. */
+/* Replies of a directory. Nothing in them is trusted: texts are bounded, and credentials must fit into a
+ * header. */
 #include <errno.h>
 #include <stdio.h>
 #include "gateway/base/hex.h"
@@ -13,24 +14,28 @@ static const struct tg_json_node *root(const struct tg_json_doc *doc)
 static const struct tg_json_node *typed(const struct tg_json_doc *doc, const struct tg_json_node *object,
                                         const char *key, enum tg_json_type type)
 {
-    const struct tg_json_node *n = object ? tg_json_get(doc, object, (struct tg_str){key, strlen(key)}) : NULL;
+    const struct tg_json_node *n =
+        object ? tg_json_get(doc, object, (struct tg_str){key, strlen(key)}) : NULL;
     return n && n->type == type ? n : NULL;
 }
 
-/* Copy a string node whole, or leave @out empty. */
+/* Copy a string node whole, or leave @out empty: also if a NUL in it would make it look shorter than it is.
+ */
 static bool copy_text(const struct tg_json_doc *doc, const struct tg_json_node *n, char *out, size_t cap)
 {
     out[0] = '\0';
     if (!n || n->type != TG_JSON_STRING)
         return false;
     int64_t len = tg_json_unescape(doc, n, out, cap - 1);
-    out[len < 0 ? 0 : len] = '\0';
-    return len > 0;
+    bool fine = len > 0 && !memchr(out, '\0', (size_t)len);
+    out[fine ? len : 0] = '\0';
+    return fine;
 }
 
-/* What we send back in a header or as a key: visible ASCII only, so that no reply can forge a line of ours. */
-static bool copy_token(const struct tg_json_doc *doc, const struct tg_json_node *object, const char *key, char *out,
-                       size_t cap)
+/* What we send back in a header or as a key: visible ASCII only, so that no reply can forge a line of ours.
+ */
+static bool copy_token(const struct tg_json_doc *doc, const struct tg_json_node *object, const char *key,
+                       char *out, size_t cap)
 {
     bool fine = copy_text(doc, typed(doc, object, key, TG_JSON_STRING), out, cap);
     for (const char *p = out; fine && *p; p++)
@@ -43,7 +48,8 @@ static bool copy_token(const struct tg_json_doc *doc, const struct tg_json_node 
 /* A count of seconds or milliseconds; 0 if it is none. */
 static uint32_t count_of(const struct tg_json_doc *doc, const struct tg_json_node *object, const char *key)
 {
-    const struct tg_json_node *n = object ? tg_json_get(doc, object, (struct tg_str){key, strlen(key)}) : NULL;
+    const struct tg_json_node *n =
+        object ? tg_json_get(doc, object, (struct tg_str){key, strlen(key)}) : NULL;
     double v = n && tg_json_is_number(n) ? tg_json_number(n) : 0;
     return v >= 1 && v <= UINT32_MAX ? (uint32_t)v : 0;
 }
@@ -90,9 +96,11 @@ static void put_plain(const char *text, char *out, size_t cap)
 }
 
 /* errors: {"region": ["must match ..", ..], ..} */
-static void read_fields(const struct tg_json_doc *doc, const struct tg_json_node *errors, struct iicp_refusal *r)
+static void read_fields(const struct tg_json_doc *doc, const struct tg_json_node *errors,
+                        struct iicp_refusal *r)
 {
-    TG_JSON_FOREACH_MEMBER(key, errors) {
+    TG_JSON_FOREACH_MEMBER(key, errors)
+    {
         const struct tg_json_node *why = key + 1;
         put_plain(r->fields[0] ? "; " : "", r->fields, sizeof(r->fields));
         put_text(doc, key, r->fields, sizeof(r->fields));
@@ -120,7 +128,8 @@ void iicp_read_refusal(const struct tg_json_doc *doc, struct iicp_refusal *out)
     if (inner)
         read_code(doc, inner, out); /* {"error":{"code","message"},...} */
     else
-        put_text(doc, typed(doc, o, "error", TG_JSON_STRING), out->code, sizeof(out->code)); /* {"error":"IICP-E034",..} */
+        put_text(doc, typed(doc, o, "error", TG_JSON_STRING), out->code,
+                 sizeof(out->code)); /* {"error":"IICP-E034",..} */
     struct iicp_refusal outer = {0};
     read_code(doc, o, &outer);
     if (!out->code[0])
@@ -210,7 +219,8 @@ int iicp_read_discovered(const struct tg_json_doc *doc, struct iicp_found *out, 
     uint32_t count = 0;
     if (!nodes)
         return -EBADMSG;
-    TG_JSON_FOREACH(node, nodes) {
+    TG_JSON_FOREACH(node, nodes)
+    {
         if (count == cap)
             break;
         count += read_found(doc, node, &out[count]);

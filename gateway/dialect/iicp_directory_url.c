@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a directory's resources lie, and what a registration must look like before one is bothered with it. */
+/* Where a directory's resources lie, and what a registration must look like before one is bothered with it.
+ */
 #include <stdio.h>
 #include "gateway/base/number.h"
 #include "iicp_directory.h"
@@ -137,13 +138,15 @@ size_t iicp_discover_path(const struct iicp_discover *d, char *out, size_t cap)
 
 /* ---- before we ask ---------------------------------------------------------------------------------- */
 
-/* Every character a letter, a digit or one of @others; the first not one of @others, nor a digit if so asked. */
+/* Every character a letter, a digit or one of @others; the first not one of @others, nor a digit if so asked.
+ */
 static bool is_name(struct tg_str text, const char *others, bool letter_first)
 {
     if (text.len == 0 || !(is_letter(text.ptr[0]) || (!letter_first && is_digit(text.ptr[0]))))
         return false;
     for (size_t i = 1; i < text.len; i++)
-        if (!is_letter(text.ptr[i]) && !is_digit(text.ptr[i]) && (!text.ptr[i] || !strchr(others, text.ptr[i])))
+        if (!is_letter(text.ptr[i]) && !is_digit(text.ptr[i]) &&
+            (!text.ptr[i] || !strchr(others, text.ptr[i])))
             return false;
     return true;
 }

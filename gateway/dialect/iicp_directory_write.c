@@ -44,8 +44,8 @@ static bool any_fits(struct iicp_texts t, size_t len_max)
     return false;
 }
 
-/* Items over @len_max are left out: one long name must not cost the whole request. Never an empty list: that says
- * "no models", and hides the node. */
+/* Items over @len_max are left out: one long name must not cost the whole request. Never an empty list: that
+ * says "no models", and hides the node. */
 static void put_texts(struct tg_json_writer *w, const char *key, struct iicp_texts t, size_t len_max)
 {
     if (!any_fits(t, len_max))
@@ -60,7 +60,8 @@ static void put_texts(struct tg_json_writer *w, const char *key, struct iicp_tex
 
 struct tg_str iicp_pricing_model_name(enum iicp_pricing_model model)
 {
-    static const struct tg_str names[] = {TG_STR_INIT("per_token"), TG_STR_INIT("per_request"), TG_STR_INIT("flat")};
+    static const struct tg_str names[] = {TG_STR_INIT("per_token"), TG_STR_INIT("per_request"),
+                                          TG_STR_INIT("flat")};
     return names[model];
 }
 

@@ -191,9 +191,11 @@ static bool find_instance(struct iicp *ic, struct task *t, struct tg_str urn)
 static enum tg_status judge_intent(struct iicp *ic, struct task *t, struct tg_str urn)
 {
     enum tg_status refusal = TG_OK;
-    if (!find_instance(ic, t, urn)) /* what is served is as the operator wants it */
-        refusal = iicp_urn_valid(urn) ? TG_UNKNOWN_INTENT : TG_BAD_URN;
-    if (refusal != TG_BAD_URN && is_tool(urn) && !ic->settings->allow_tool_execution)
+    if (!find_instance(ic, t, urn)) /* what is served is as the operator wants it, and was judged at start */
+        refusal = iicp_intent_refused(urn, ic->node->allow_high_risk) ? TG_POLICY
+                  : iicp_urn_valid(urn)                               ? TG_UNKNOWN_INTENT
+                                                                      : TG_BAD_URN;
+    if ((refusal == TG_OK || refusal == TG_UNKNOWN_INTENT) && is_tool(urn) && !ic->settings->allow_tool_execution)
         refusal = TG_TOOL_DENIED;
     return refusal;
 }
@@ -233,7 +235,7 @@ static const struct {
 
 /* The members that concern us, the first of each name; NULL: absent. */
 struct constraints {
-    const struct tg_json_node *qos_class, *qos, *timeout_ms;
+    const struct tg_json_node *qos_class, *qos, *timeout_ms, *cip;
 };
 
 static inline bool named(const struct tg_json_doc *doc, const struct tg_json_node *n, struct tg_str s)
@@ -252,6 +254,8 @@ static void collect_constraints(const struct tg_json_doc *doc, const struct tg_j
             c->qos = key + 1;
         else if (!c->timeout_ms && named(doc, key, TG_STR("timeout_ms")))
             c->timeout_ms = key + 1;
+        else if (!c->cip && named(doc, key, TG_STR("cip")))
+            c->cip = key + 1;
     }
 }
 
@@ -289,13 +293,15 @@ static bool apply_timeout(struct iicp *ic, struct task *t, const struct tg_json_
     return true;
 }
 
-static bool apply_constraints(struct iicp *ic, struct task *t, const struct tg_json_node *n)
+static bool apply_constraints(struct iicp *ic, struct task *t, struct iicp_envelope *e)
 {
+    const struct tg_json_node *n = e->fields[IICP_CONSTRAINTS];
     struct constraints c = {0};
     if (n && n->type != TG_JSON_OBJECT)
         return invalid(ic, t, "constraints", "must be an object");
     if (n)
         collect_constraints(&ic->doc, n, &c);
+    e->cip = c.cip && c.cip->type != TG_JSON_NULL ? c.cip : NULL;
     return apply_qos(ic, t, &c) && apply_timeout(ic, t, c.timeout_ms);
 }
 
@@ -314,30 +320,26 @@ static bool apply_id(struct iicp *ic, struct task *t, const struct tg_json_node 
     return true;
 }
 
-/* Confidential tasks: this node has no key yet, and says so by the codes clients expect. */
+/* A sealed answer needs the secret that only a sealed payload brings along. */
 static bool apply_confidential(struct iicp *ic, struct task *t, const struct iicp_envelope *e)
 {
-    if (e->fields[IICP_CONF]) {
-        task_finish(ic->tasks, t, TG_CX_NO_KEY);
-        return false;
-    }
     const struct tg_json_node *n = e->fields[IICP_CX_RESPONSE];
-    if (n && n->type == TG_JSON_STRING && tg_json_string_eq(&ic->doc, n, TG_STR("required"))) {
-        task_finish(ic->tasks, t, TG_CX_PLAIN);
-        return false;
-    }
-    return true;
+    if (TG_LIKELY(!n) || e->fields[IICP_CONF] || n->type != TG_JSON_STRING ||
+        !tg_json_string_eq(&ic->doc, n, TG_STR("required")))
+        return true;
+    task_finish(ic->tasks, t, TG_CX_PLAIN);
+    return false;
 }
 
-bool iicp_envelope_apply(struct iicp *ic, struct task *t, const struct iicp_envelope *e)
+bool iicp_envelope_apply(struct iicp *ic, struct task *t, struct iicp_envelope *e)
 {
     if (!apply_id(ic, t, e->fields[IICP_TASK_ID]) || !apply_intent(ic, t, e->fields[IICP_INTENT]) ||
-        !apply_constraints(ic, t, e->fields[IICP_CONSTRAINTS]) || !apply_confidential(ic, t, e))
+        !apply_constraints(ic, t, e) || !apply_confidential(ic, t, e))
         return false;
     const struct tg_json_node *nonce = e->fields[IICP_NONCE];
     if (nonce && (nonce->type != TG_JSON_STRING || nonce->text.len > IICP_NAME_BYTES_MAX))
         return invalid(ic, t, "nonce", "must be a string of at most 256 bytes");
-    if (!e->fields[IICP_PAYLOAD])
+    if (!e->fields[IICP_PAYLOAD] && !e->fields[IICP_CONF])
         return invalid(ic, t, "payload", "is required");
     return true;
 }

@@ -18,13 +18,14 @@ enum iicp_field {
 
 struct iicp_envelope {
     const struct tg_json_node *fields[IICP_FIELD_COUNT]; /* NULL: absent or null */
+    const struct tg_json_node *cip;                      /* constraints.cip; NULL: absent or null */
 };
 
 /** Parse @body onto the tape and find the members. False: the task has been refused. */
 bool iicp_envelope_parse(struct iicp *ic, struct task *t, struct tg_str body, struct iicp_envelope *e);
 
-/** Take id, intent, QoS class and deadline into @t. False: the task has been refused. */
-bool iicp_envelope_apply(struct iicp *ic, struct task *t, const struct iicp_envelope *e);
+/** Take id, intent, QoS class and deadline into @t, and find constraints.cip. False: the task has been refused. */
+bool iicp_envelope_apply(struct iicp *ic, struct task *t, struct iicp_envelope *e);
 
 /** Is it an IICP intent URN (contract section 1.8)? */
 bool iicp_urn_valid(struct tg_str urn);

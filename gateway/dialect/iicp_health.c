@@ -30,12 +30,13 @@ static void write_names(const struct iicp_node *node, struct tg_json_writer *w)
 static void write_load(const struct admission *a, struct tg_json_writer *w)
 {
     uint32_t active = admission_active(a), max = admission_max(a);
+    uint32_t base = atomic_load_explicit(&a->base_concurrent, memory_order_relaxed); /* a number that stands alone */
     TG_JSON_KEY(w, "load");
-    tg_json_write_f64(w, (double)active / TG_MAX(max, 1u));
+    tg_json_write_f64(w, (double)active / TG_MAX(base, 1u));
     TG_JSON_KEY(w, "active_jobs");
     tg_json_write_u64(w, active);
     TG_JSON_KEY(w, "max_concurrent");
-    tg_json_write_u64(w, max);
+    tg_json_write_u64(w, base);
     TG_JSON_KEY(w, "effective_max_concurrent");
     tg_json_write_u64(w, max);
     TG_JSON_KEY(w, "available");
@@ -57,7 +58,7 @@ void iicp_write_health(const struct iicp *ic, struct tg_json_writer *w)
     TG_JSON_KEY(w, "pinhole_state");
     tg_json_write_raw(w, TG_STR("{\"active\":false}"));
     TG_JSON_KEY(w, "backend_stability");
-    tg_json_write_raw(w, TG_STR("{\"backend_state\":\"ok\",\"reason_class\":\"ok\"}"));
+    iicp_backend_write(iicp_backend_unpack(atomic_load_explicit(&ic->shared->backend, memory_order_relaxed)), w);
     TG_JSON_KEY(w, "device");
     tg_json_write_string(w, text(ic->node->device));
     TG_JSON_KEY(w, "io");

@@ -52,7 +52,7 @@ bool iicp_intent_refused(struct tg_str intent, bool allow_high_risk)
     return risk == IICP_RISK_PROHIBITED || (risk == IICP_RISK_HIGH && !allow_high_risk);
 }
 
-struct iicp_cip iicp_cip_bounded(struct iicp_cip cip)
+struct iicp_cip_config iicp_cip_bounded(struct iicp_cip_config cip)
 {
     cip.max_replicas = TG_MAX(cip.max_replicas, 1u);
     cip.max_worker_timeout_ms = TG_MIN(TG_MAX(cip.max_worker_timeout_ms, 1u), 60000u);
@@ -60,7 +60,7 @@ struct iicp_cip iicp_cip_bounded(struct iicp_cip cip)
     return cip;
 }
 
-void iicp_cip_write_policy(const struct iicp_cip *cip, struct tg_json_writer *w)
+void iicp_cip_write_policy(const struct iicp_cip_config *cip, struct tg_json_writer *w)
 {
     if (!cip->enabled)
         return;

@@ -68,7 +68,8 @@ int iicp_sign_pricing(struct crypto *c, struct tg_str hmac_key, double multiplie
 
 /* ---- receipts ----------------------------------------------------------------------------------------- */
 
-/* task_id:tokens:parent:session:nonce:response_hash[:requester]; of parent task and session there are none. */
+/* task_id:tokens:parent:session:nonce:response_hash[:requester]; of parent task and session there are none.
+ */
 int iicp_sign_receipt(struct crypto *c, struct tg_str hmac_key, const struct iicp_receipt *r,
                       char out[IICP_SIGNATURE_CHARS])
 {

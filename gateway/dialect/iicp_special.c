@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tasks that carry more than most: parts of other nodes' tasks, and what a draining backend means for all. */
+#include <stdio.h>
 #include "gateway/base/clock.h"
 #include "iicp_cip.h"
 #include "iicp_gates.h"
@@ -29,7 +30,7 @@ void iicp_task_forget(struct iicp *ic, struct task *t)
 /* It takes its place before the task's own is claimed, and is refused at once where there is none. */
 static bool take_part(struct iicp *ic, struct task *t, const struct iicp_part *part)
 {
-    const struct iicp_cip *policy = &ic->node->cip;
+    const struct iicp_cip_config *policy = &ic->node->cip;
     if (!iicp_cip_claim(&ic->shared->parts, policy->max_concurrent_remote)) {
         task_finish(ic->tasks, t, TG_CIP_FULL);
         return false;

@@ -2,7 +2,7 @@
 /* POST /v1/task: the order of checks (contract section 1.2), and the answers (1.3, 1.9, 1.11). */
 #include "gateway/base/clock.h"
 #include "gateway/base/number.h"
-#include "iicp_envelope.h"
+#include "iicp_gates.h"
 
 /* What a client of a node that is going away is told to wait. */
 #define DRAINING_RETRY_MS 5000
@@ -121,11 +121,49 @@ static bool pass_windows(struct iicp *ic, struct task *t, const struct iicp_enve
     return !ic->ids || t->id_len == 0 || note(ic, t, ic->ids, e->fields[IICP_TASK_ID], TG_DUPLICATE);
 }
 
+/* Only now is a sealed payload opened: what is refused before costs no cryptography. */
+static __attribute__((noinline)) void start_sealed(struct iicp *ic, struct task *t, const struct iicp_envelope *e,
+                                                   struct tg_str body)
+{
+    const struct tg_json_node *payload = iicp_sealed_open(ic, t, e);
+    if (payload)
+        task_start(ic->tasks, t, &ic->room->doc, payload, body);
+}
+
 static void offer(struct iicp *ic, struct task *t, const struct iicp_envelope *e, struct tg_str body)
 {
     if (!task_admit(ic->tasks, t, body) || !pass_windows(ic, t, e))
         return;
-    task_start(ic->tasks, t, &ic->doc, e->fields[IICP_PAYLOAD], body);
+    if (TG_UNLIKELY(iicp_is_sealed(e)))
+        start_sealed(ic, t, e, body);
+    else
+        task_start(ic->tasks, t, &ic->doc, e->fields[IICP_PAYLOAD], body);
+}
+
+static bool pass_rate(struct iicp *ic, struct task *t, struct tg_str origin)
+{
+    if (TG_LIKELY(origin.len == 0) || rate_hit(ic->origins, origin, ic->tasks->now_ns))
+        return true;
+    t->retry_after_ms = RATE_WINDOW_S * 1000;
+    task_finish(ic->tasks, t, TG_RATE_LIMITED);
+    return false;
+}
+
+static bool pass_draining(struct iicp *ic, struct task *t)
+{
+    if (TG_LIKELY(!atomic_load_explicit(&ic->tasks->admission->draining, memory_order_relaxed)))
+        return true;
+    t->retry_after_ms = DRAINING_RETRY_MS;
+    task_finish(ic->tasks, t, TG_DRAINING);
+    return false;
+}
+
+static bool pass_media_type(struct iicp *ic, struct task *t, struct tg_str type)
+{
+    if (media_type_ok(type))
+        return true;
+    task_finish(ic->tasks, t, TG_MEDIA_TYPE);
+    return false;
 }
 
 void iicp_task(struct iicp *ic, struct task *t, const struct iicp_request *req)
@@ -134,17 +172,14 @@ void iicp_task(struct iicp *ic, struct task *t, const struct iicp_request *req)
     t->reply = &iicp_task_reply;
     t->counted = true;
     apply_trace(ic, t, req->traceparent);
-    if (req->origin.len > 0 && !rate_hit(ic->origins, req->origin, ic->tasks->now_ns)) {
-        t->retry_after_ms = RATE_WINDOW_S * 1000;
-        task_finish(ic->tasks, t, TG_RATE_LIMITED);
-    } else if (atomic_load_explicit(&ic->tasks->admission->draining, memory_order_relaxed)) {
-        t->retry_after_ms = DRAINING_RETRY_MS;
-        task_finish(ic->tasks, t, TG_DRAINING);
-    } else if (!media_type_ok(req->content_type)) {
-        task_finish(ic->tasks, t, TG_MEDIA_TYPE);
-    } else if (iicp_envelope_parse(ic, t, req->body, &e) && iicp_envelope_apply(ic, t, &e)) {
-        offer(ic, t, &e, req->body);
-    }
+    if (!pass_draining(ic, t) || !pass_media_type(ic, t, req->content_type) ||
+        !iicp_envelope_parse(ic, t, req->body, &e) || !iicp_auth_pass(ic, t, req, &e) ||
+        !pass_rate(ic, t, req->origin) || !iicp_envelope_apply(ic, t, &e) || !iicp_backend_pass(ic, t) ||
+        !iicp_cip_pass(ic, t, &e))
+        return;
+    if (TG_UNLIKELY(ic->node->report))
+        iicp_report_note(ic, t, &e, req->traceparent);
+    offer(ic, t, &e, req->body);
 }
 
 void iicp_task_resume(struct iicp *ic, struct task *t)
@@ -235,6 +270,25 @@ static void write_tail(struct task *t, struct tg_json_writer *w)
     took(w, p);
 }
 
+/* Part of another node's task: whose, is said again. */
+static void write_part(const struct task *t, struct tg_json_writer *w)
+{
+    w->len--; /* the closing brace */
+    tg_json_write_verbatim(w, TG_STR(",\"trace\":{\"cip_role\":\"worker\",\"cip_session_key\":"));
+    tg_json_write_verbatim(w, t->more.session_len ? (struct tg_str){t->more.session, t->more.session_len}
+                                                  : TG_STR("null"));
+    tg_json_write_verbatim(w, TG_STR("}}"));
+}
+
+static __attribute__((noinline)) void finish_special(struct task *t, struct tg_json_writer *w, size_t result_at,
+                                                     size_t result_end)
+{
+    if (t->more.part && !w->overflow)
+        write_part(t, w);
+    if (!w->overflow)
+        iicp_report(t, (struct tg_str){w->buf + result_at, result_end - result_at});
+}
+
 static void write_result(struct task *t, struct tg_json_writer *w)
 {
     char *p = room(w, sizeof(RESULT_START RESULT_STATUS) + t->id_len);
@@ -244,8 +298,12 @@ static void write_result(struct task *t, struct tg_json_writer *w)
     p = put(p, t->id, t->id_len);
     p = PUT(p, RESULT_STATUS);
     took(w, p);
+    size_t result_at = w->len;
     task_encode(t, w);
+    size_t result_end = w->len;
     write_tail(t, w);
+    if (TG_UNLIKELY(t->special))
+        finish_special(t, w, result_at, result_end);
 }
 
 /* ---- failure ------------------------------------------------------------------------------------------ */
@@ -277,7 +335,7 @@ static struct tg_str message_of(const struct task *t)
 static void write_details(struct task *t, struct tg_json_writer *w)
 {
     if (t->has_error && t->error.field[0]) {
-        TG_JSON_KEY(w, "field");
+        tg_json_write_key(w, t->status == TG_BACKEND_DRAINING ? TG_STR("reason") : TG_STR("field"));
         tg_json_write_string(w, (struct tg_str){t->error.field, strlen(t->error.field)});
     }
     if (t->has_error_offset) {
@@ -324,13 +382,32 @@ static void write_error(struct task *t, struct tg_json_writer *w)
     tg_json_write_end_object(w);
 }
 
-static void write_task(void *context, struct task *t, struct tg_json_writer *w)
+static void write_plain(struct task *t, struct tg_json_writer *w)
 {
-    (void)context;
     if (t->status == TG_OK)
         write_result(t, w);
     else
         write_error(t, w);
+}
+
+/* Results are sealed for who asked for it; errors say nothing that needs it. */
+static __attribute__((noinline)) void write_special(struct task *t, struct tg_json_writer *w)
+{
+    if (t->more.sealed && t->status == TG_OK)
+        iicp_sealed_write(t, write_result, w);
+    if (!t->more.sealed || t->status != TG_OK)
+        write_plain(t, w);
+    if (t->status != TG_OK)
+        iicp_report(t, (struct tg_str){0});
+}
+
+static void write_task(void *context, struct task *t, struct tg_json_writer *w)
+{
+    (void)context;
+    if (TG_UNLIKELY(t->special))
+        write_special(t, w);
+    else
+        write_plain(t, w);
 }
 
 const struct task_reply iicp_task_reply = {"application/json", write_task};

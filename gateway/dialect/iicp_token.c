@@ -45,13 +45,15 @@ static bool split(struct tg_str token, struct parts *p)
 
 /* ---- the signature ------------------------------------------------------------------------------------ */
 
-static enum iicp_token_result verify_signature(struct crypto *c, const uint8_t *directory_key, const struct parts *p)
+static enum iicp_token_result verify_signature(struct crypto *c, const uint8_t *directory_key,
+                                               const struct parts *p)
 {
     char message[sizeof(LABEL) + IICP_CONSUMER_TOKEN_MAX];
     size_t label = sizeof(LABEL) - 1;
     memcpy(message, LABEL, label);
     memcpy(message + label, p->claims.ptr, p->claims.len);
-    int rc = crypto_ed25519_verify(c, directory_key, (struct tg_str){message, label + p->claims.len}, p->signature);
+    int rc = crypto_ed25519_verify(c, directory_key, (struct tg_str){message, label + p->claims.len},
+                                   p->signature);
     return rc == 0 ? IICP_TOKEN_OK : rc == -EBADMSG ? IICP_TOKEN_SIGNATURE : IICP_TOKEN_FAILED;
 }
 
@@ -62,7 +64,8 @@ static bool digest_of(struct crypto *c, const uint8_t *directory_key, struct tg_
            crypto_sha256_add(c, token) == 0 && crypto_sha256_end(c, digest) == 0;
 }
 
-/* The one that is found, or comes new, moves to the front; a new one pushes out the one unused for longest. */
+/* The one that is found, or comes new, moves to the front; a new one pushes out the one unused for longest.
+ */
 static void move_to_front(uint8_t (*set)[CRYPTO_HASH_BYTES], uint32_t way, const uint8_t *digest)
 {
     memmove(set[1], set[0], (size_t)way * CRYPTO_HASH_BYTES);
@@ -107,7 +110,8 @@ static bool is_string(const struct tg_json_node *n)
     return n && n->type == TG_JSON_STRING;
 }
 
-static enum iicp_token_result check_claims(const struct tg_json_doc *doc, const struct iicp_token_scope *scope)
+static enum iicp_token_result check_claims(const struct tg_json_doc *doc,
+                                           const struct iicp_token_scope *scope)
 {
     const struct tg_json_node *version = tg_json_get(doc, doc->nodes, TG_STR("v"));
     const struct tg_json_node *audience = tg_json_get(doc, doc->nodes, TG_STR("aud"));
@@ -121,7 +125,8 @@ static enum iicp_token_result check_claims(const struct tg_json_doc *doc, const 
         return IICP_TOKEN_AUDIENCE;
     if (!tg_json_string_eq(doc, intent, TG_STR("*")) && !tg_json_string_eq(doc, intent, scope->intent))
         return IICP_TOKEN_INTENT;
-    return (double)scope->unix_s <= tg_json_number(expiry) + IICP_TOKEN_LEEWAY_S ? IICP_TOKEN_OK : IICP_TOKEN_EXPIRED;
+    return (double)scope->unix_s <= tg_json_number(expiry) + IICP_TOKEN_LEEWAY_S ? IICP_TOKEN_OK
+                                                                                 : IICP_TOKEN_EXPIRED;
 }
 
 static enum iicp_token_result read_claims(struct tg_str claims, const struct iicp_token_scope *scope)

@@ -127,10 +127,9 @@ static bool judge_host(const char *buf, const struct http_seen *seen, const stru
 static void split_path(const char *buf, struct http_head *head, uint32_t off)
 {
     uint32_t len = head->target.off + head->target.len - off;
-    const char *mark = memchr(buf + off, '?', len);
-    uint32_t path = mark != NULL ? (uint32_t)(mark - buf) - off : len;
+    uint32_t path = (uint32_t)(http_path_end(buf, off, off + len) - off);
     head->path = (struct http_span){off, path};
-    if (mark != NULL)
+    if (path < len)
         head->query = (struct http_span){off + path + 1, len - path - 1};
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The names of headers.def, laid out for comparing 16 bytes at a time: padded with zeros, lengths apart. */
+/* The names of headers.def, laid out for comparing 16 bytes at a time: padded with zeros, keys apart. */
 #ifndef TG_HTTP_NAMES_H
 #define TG_HTTP_NAMES_H
 
@@ -17,6 +17,15 @@ static const char http_names[HTTP_H_COUNT][HTTP_NAME_BYTES] = {
 
 static const uint8_t http_name_lens[32] = {
 #define HEADER(ident, name) sizeof(name) - 1,
+#include "headers.def"
+#undef HEADER
+};
+
+/* Length and first letter in one byte: enough to tell nearly every name from all others. */
+#define HTTP_NAME_KEY(len, first) ((uint8_t)((len)*5 + (first)))
+
+static const uint8_t http_name_keys[32] = {
+#define HEADER(ident, name) HTTP_NAME_KEY(sizeof(name) - 1, (name)[0]),
 #include "headers.def"
 #undef HEADER
 };

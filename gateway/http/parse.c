@@ -67,18 +67,29 @@ static void place_unpack(struct pass *p, size_t place)
 
 /* ---- request line ----------------------------------------------------------------------------------- */
 
+#define KNOWN_METHODS(X) X(GET) X(POST) X(PUT) X(HEAD) X(DELETE) X(OPTIONS) X(PATCH)
+
 static enum http_method method_of(struct tg_str s)
 {
-    static const struct tg_str names[HTTP_OTHER] = {
-        [HTTP_GET] = TG_STR_INIT("GET"),       [HTTP_HEAD] = TG_STR_INIT("HEAD"),
-        [HTTP_POST] = TG_STR_INIT("POST"),     [HTTP_PUT] = TG_STR_INIT("PUT"),
-        [HTTP_DELETE] = TG_STR_INIT("DELETE"), [HTTP_OPTIONS] = TG_STR_INIT("OPTIONS"),
-        [HTTP_PATCH] = TG_STR_INIT("PATCH"),
-    };
-    for (int m = 0; m < HTTP_OTHER; m++)
-        if (tg_str_eq(s, names[m]))
-            return (enum http_method)m;
+#define METHOD(name)                                                                                         \
+    if (tg_str_eq(s, TG_STR(#name)))                                                                         \
+        return HTTP_##name;
+    KNOWN_METHODS(METHOD)
+#undef METHOD
     return HTTP_OTHER;
+}
+
+/* The length of the known method at @text, with the space behind it, or 0; eight bytes can be read there. */
+static INLINE size_t take_method(const char *text, enum http_method *method)
+{
+#define METHOD(name)                                                                                         \
+    if (memcmp(text, #name " ", sizeof(#name)) == 0) {                                                       \
+        *method = HTTP_##name;                                                                               \
+        return sizeof(#name);                                                                                \
+    }
+    KNOWN_METHODS(METHOD)
+#undef METHOD
+    return 0;
 }
 
 /* Robust servers let one empty line pass before a request: old clients sent it after a body. */
@@ -167,6 +178,27 @@ static enum step parse_version(struct pass *p)
     return STEP_ON;
 }
 
+/*
+ * The whole first line at once, if it is all there and of the usual kind; else nothing, and the steps above
+ * take it.
+ */
+static INLINE void take_request_line(struct pass *p)
+{
+    static const char version[] = " HTTP/1.1\r\n";
+    const size_t tail = sizeof(version) - 1;
+    if (p->end < 16)
+        return;
+    size_t start = take_method(p->buf, &p->head->method), wall = start + p->limits->target_bytes_max + 1;
+    size_t end = TG_MIN(p->end, wall), stop = http_target_end(p->buf, start, end);
+    if (start == 0 || stop == start || stop == end || p->end - stop < tail ||
+        memcmp(p->buf + stop, version, tail) != 0)
+        return;
+    p->head->target = (struct http_span){(uint32_t)start, (uint32_t)(stop - start)};
+    p->head->minor = 1;
+    p->pos = stop + tail;
+    p->phase = AT_LINE;
+}
+
 /* ---- header lines ----------------------------------------------------------------------------------- */
 
 /* What a line's first byte says: end of the head, continuation of the line above, or a name. */
@@ -222,19 +254,14 @@ static inline void keep_header(struct pass *p, enum http_header id, struct http_
         http_fields_note(&p->seen, id, http_span_str(p->buf, value));
 }
 
-/* Keeps a line that we know: its name in [name, colon), its value in (colon, end), padded with white space.
- */
-static INLINE void keep_line(struct pass *p, const char *buf, size_t name, size_t colon, size_t end)
+/* Keeps a line that we know; its value is in [off, end), padded with white space. */
+static INLINE void keep_line(struct pass *p, const char *buf, enum http_header id, size_t off, size_t end)
 {
-    int id = http_header_id(buf + name, colon - name, p->end - name);
-    if (id < 0)
-        return;
-    size_t off = colon + 1;
     while (off < end && http_is_blank((unsigned char)buf[off]))
         off++;
     while (end > off && http_is_blank((unsigned char)buf[end - 1]))
         end--;
-    keep_header(p, (enum http_header)id, (struct http_span){(uint32_t)off, (uint32_t)(end - off)});
+    keep_header(p, id, (struct http_span){(uint32_t)off, (uint32_t)(end - off)});
 }
 
 static enum step parse_value(struct pass *p)
@@ -254,6 +281,20 @@ static enum step parse_value(struct pass *p)
     return STEP_ON;
 }
 
+/* Where the line at @pos ends, if it has only tabs where a value has no control characters; else the end. */
+static INLINE size_t line_end(struct http_halts *halts, size_t pos)
+{
+    const char *buf = halts->buf;
+    size_t cr;
+    do
+        cr = http_halts_next(halts, pos);
+    while (TG_UNLIKELY(cr != halts->end && buf[cr] == '\t'));
+    if (halts->end - cr < 2 || memcmp(buf + cr, "\r\n", 2) != 0)
+        return halts->end;
+    http_halts_skip(halts);
+    return cr;
+}
+
 /*
  * Takes whole lines while they are all there and in order; anything else is left to the steps above, which
  * find out where exactly it goes wrong or breaks off. Only lines taken here are kept: the last pass sees no
@@ -263,15 +304,17 @@ static void take_lines(struct pass *p)
 {
     const char *buf = p->buf;
     size_t pos = p->pos, end = p->end;
-    uint32_t lines = p->lines;
-    for (; lines < p->lines_max; lines++) {
-        size_t colon = http_name_end(buf, pos, end);
-        if (colon == pos || colon == end || buf[colon] != ':')
+    struct http_halts halts = {.buf = buf, .next = pos, .end = end};
+    uint32_t lines = p->lines, lines_max = p->lines_max;
+    for (; lines < lines_max; lines++) {
+        size_t colon, cr = line_end(&halts, pos);
+        if (cr == end || cr == pos)
             break;
-        size_t cr = http_value_end(buf, colon + 1, end);
-        if (end - cr < 2 || buf[cr] != '\r' || buf[cr + 1] != '\n')
+        int id = http_name(buf, pos, cr, end, &colon);
+        if (colon == pos || buf[colon] != ':')
             break;
-        keep_line(p, buf, pos, colon, cr);
+        if (id >= 0)
+            keep_line(p, buf, (enum http_header)id, colon + 1, cr);
         pos = cr + 2;
     }
     p->pos = pos;
@@ -299,14 +342,18 @@ static enum step parse_step(struct pass *p)
     return parse_value(p);
 }
 
-/* The size is hidden from the compiler: knowing it, gcc 12 chooses a string instruction that starts slowly.
- */
-static inline void clear_head(struct http_head *head)
+/* In pieces, as far as gcc 12 can see: for the whole it chooses a string instruction, which starts slowly. */
+static INLINE void clear_head(struct http_head *head)
 {
-    size_t size = sizeof(*head);
-    __asm__("" : "+r"(size));
-    memset(head, 0, size);
+    char *at = (char *)head, *last = (char *)(head + 1) - 64;
+    for (; at < last; at += 64) {
+        memset(at, 0, 64);
+        __asm__("" : "+r"(at));
+    }
+    memset(last, 0, 64);
 }
+
+static_assert(sizeof(struct http_head) >= 64, "the last piece may overlap the one before");
 
 /* One pass from @place as far as the bytes reach; leaves the new place in @p. */
 static enum step run_pass(struct pass *p, size_t place)
@@ -314,6 +361,8 @@ static enum step run_pass(struct pass *p, size_t place)
     clear_head(p->head);
     p->seen = (struct http_seen){0};
     place_unpack(p, place);
+    if (p->phase == AT_START)
+        take_request_line(p);
     enum step step = STEP_ON;
     while (step == STEP_ON) {
         if (p->phase == AT_LINE)

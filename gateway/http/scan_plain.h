@@ -21,9 +21,38 @@ static inline size_t http_plain_value_end(const char *buf, size_t pos, size_t en
     return pos;
 }
 
+/* One after the other, the places where a line may end: control characters, tabs among them. */
+struct http_plain_halts {
+    const char *buf;
+    size_t next, end;
+};
+
+/* The next place from @pos on, or the end. */
+static inline size_t http_plain_halts_next(struct http_plain_halts *h, size_t pos)
+{
+    size_t at = TG_MAX(h->next, pos);
+    while (at < h->end && h->buf[at] != '\t' && http_is_value((unsigned char)h->buf[at]))
+        at++;
+    h->next = at + 1;
+    return TG_MIN(at, h->end);
+}
+
+/* To be told that the byte behind the place found last is another saves vectors a turn. */
+static inline void http_plain_halts_skip(struct http_plain_halts *h)
+{
+    h->next++;
+}
+
 static inline size_t http_plain_target_end(const char *buf, size_t pos, size_t end)
 {
     while (pos < end && http_is_target((unsigned char)buf[pos]))
+        pos++;
+    return pos;
+}
+
+static inline size_t http_plain_path_end(const char *buf, size_t pos, size_t end)
+{
+    while (pos < end && buf[pos] != '?')
         pos++;
     return pos;
 }
@@ -53,6 +82,14 @@ static inline int http_plain_header_id(const char *name, size_t len, size_t room
         if (len == http_name_lens[id] && http_plain_same_name(name, len, http_names[id]))
             return id;
     return -1;
+}
+
+/* Where the name at @pos ends, and which row of headers.def it is, or -1. */
+static inline int http_plain_name(const char *buf, size_t pos, size_t line_end, size_t end, size_t *colon)
+{
+    (void)line_end;
+    *colon = http_plain_name_end(buf, pos, end);
+    return http_plain_header_id(buf + pos, *colon - pos, end - pos);
 }
 
 #endif

@@ -8,15 +8,19 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "gateway/base/clock.h"
+#include "gateway/base/log.h"
 #include "net.h"
+#include "uring_buffers.h"
+#include "uring_limits.h"
 
 #define SQ_ENTRIES 4096
 #define CQ_ENTRIES 32768
-#define BUFFER_GROUP 0
+/* TASKRUN_FLAG: is_quiet() sees it; R_DISABLED: until uring_limit() */
+#define COMMON_FLAGS                                                                                         \
+    (IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED)
 #define LISTENERS_MAX 16
 #define ACCEPT_RETRY_NS (20 * NS_PER_MS) /* after EMFILE and the like */
 
@@ -26,12 +30,10 @@ struct uring {
     struct net net;
     struct net_options options;
     struct io_uring ring;
-    struct io_uring_buf_ring *buffer_ring;
-    size_t buffer_ring_bytes;
-    char *buffers;
+    struct uring_buffers buffers;
     uint64_t wake_count;      /* where reads of the eventfd go */
     uint64_t accept_retry_ns; /* 0: nothing to retry */
-    uint32_t buffer_mask, listener_count;
+    uint32_t listener_count;
     int listeners[LISTENERS_MAX];
     bool listener_armed[LISTENERS_MAX];
     bool accepting;
@@ -74,17 +76,10 @@ static void arm_receive(struct uring *u, struct net_conn *nc)
     struct io_uring_sqe *sqe = sqe_get(u);
     io_uring_prep_recv_multishot(sqe, nc->fd, NULL, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = BUFFER_GROUP;
+    sqe->buf_group = URING_BUFFER_GROUP;
     io_uring_sqe_set_data64(sqe, encode(OP_RECV, nc->index));
     nc->receiving = true;
     nc->ops++;
-}
-
-static void recycle(struct uring *u, uint32_t id)
-{
-    io_uring_buf_ring_add(u->buffer_ring, u->buffers + (size_t)id * u->options.buffer_bytes, u->options.buffer_bytes,
-                          (unsigned short)id, (int)u->buffer_mask, 0);
-    io_uring_buf_ring_advance(u->buffer_ring, 1);
 }
 
 /* ---- the table's operations -------------------------------------------------------------------------- */
@@ -209,8 +204,8 @@ static void on_receive(struct uring *u, struct net_conn *nc, int res, uint32_t f
     if (flags & IORING_CQE_F_BUFFER) { /* its operation still counts: a close in received() must not free the slot */
         uint32_t id = flags >> IORING_CQE_BUFFER_SHIFT;
         if (res > 0 && !nc->closing)
-            h->received(u->options.owner, nc, u->buffers + (size_t)id * u->options.buffer_bytes, (size_t)res);
-        recycle(u, id);
+            h->received(u->options.owner, nc, uring_buffers_at(&u->buffers, id), (size_t)res);
+        uring_buffers_consumed(&u->buffers, id, res > 0 ? (uint32_t)res : 0);
     }
     if (!(flags & IORING_CQE_F_MORE)) {
         nc->receiving = false;
@@ -307,12 +302,20 @@ static uint64_t retry_accept(struct uring *u, uint64_t timeout_ns)
     return timeout_ns;
 }
 
+/* Nothing to hand in, and the kernel has flagged nothing to take: a look that comes back empty costs no call. */
+static bool is_quiet(const struct uring *u)
+{
+    unsigned flags = IO_URING_READ_ONCE(*u->ring.sq.kflags);
+    return io_uring_sq_ready(&u->ring) == 0 && !(flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
+}
+
 static uint32_t uring_turn(struct net *net, uint64_t timeout_ns)
 {
     struct uring *u = (struct uring *)net;
     timeout_ns = retry_accept(u, timeout_ns);
     if (timeout_ns == 0) {
-        io_uring_submit_and_get_events(&u->ring);
+        if (!is_quiet(u))
+            io_uring_submit_and_get_events(&u->ring);
     } else if (timeout_ns == UINT64_MAX) {
         io_uring_submit_and_wait(&u->ring, 1);
     } else {
@@ -331,46 +334,34 @@ static uint32_t uring_turn(struct net *net, uint64_t timeout_ns)
 static int ring_open(struct uring *u)
 {
     static const unsigned attempts[] = {
-        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
-        IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+        IORING_SETUP_COOP_TASKRUN,
     };
     int rc = -EINVAL;
-    for (size_t i = 0; i < TG_ARRAY_SIZE(attempts); i++) {
-        struct io_uring_params p = {.flags = attempts[i] | IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES};
+    for (size_t i = 0; rc == -EINVAL && i < TG_ARRAY_SIZE(attempts); i++) {
+        struct io_uring_params p = {.flags = attempts[i] | COMMON_FLAGS, .cq_entries = CQ_ENTRIES};
         rc = io_uring_queue_init_params(SQ_ENTRIES, &u->ring, &p);
-        if (rc != -EINVAL)
-            break;
     }
-    if (rc == 0)
-        io_uring_register_ring_fd(&u->ring); /* saves a descriptor lookup per call; fine without */
+    if (rc < 0)
+        return rc;
+    io_uring_register_ring_fd(&u->ring); /* saves a descriptor lookup per call; fine without */
+    rc = uring_limit(&u->ring);
+    if (rc < 0)
+        io_uring_queue_exit(&u->ring);
     return rc;
 }
 
 static int buffers_open(struct uring *u)
 {
-    uint32_t n = u->options.buffers;
-    u->buffer_mask = n - 1;
-    u->buffer_ring_bytes = n * sizeof(struct io_uring_buf);
-    u->buffer_ring = mmap(NULL, u->buffer_ring_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (u->buffer_ring == MAP_FAILED) {
-        u->buffer_ring = NULL;
-        return -ENOMEM;
-    }
-    u->buffers = mmap(NULL, (size_t)n * u->options.buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
-    if (u->buffers == MAP_FAILED) {
-        u->buffers = NULL;
-        return -ENOMEM;
-    }
-    struct io_uring_buf_reg reg = {
-        .ring_addr = (unsigned long)u->buffer_ring, .ring_entries = n, .bgid = BUFFER_GROUP};
-    int rc = io_uring_register_buf_ring(&u->ring, &reg, 0);
-    if (rc < 0)
-        return rc;
-    io_uring_buf_ring_init(u->buffer_ring);
-    for (uint32_t i = 0; i < n; i++)
-        recycle(u, i);
-    return 0;
+    const struct net_options *o = &u->options;
+    int rc = -EINVAL;
+    if (o->buffers >= 2 * URING_BUFFERS_JOINED)
+        rc = uring_buffers_open(&u->buffers, &u->ring, o->buffers / URING_BUFFERS_JOINED,
+                                o->buffer_bytes * URING_BUFFERS_JOINED, true);
+    if (rc == 0)
+        return 0;
+    log_debug("io_uring: every receive takes a whole buffer: %s", strerror(-rc));
+    return uring_buffers_open(&u->buffers, &u->ring, o->buffers, o->buffer_bytes, false);
 }
 
 static void uring_destroy(struct net *net)
@@ -379,10 +370,7 @@ static void uring_destroy(struct net *net)
     if (!u)
         return;
     io_uring_queue_exit(&u->ring);
-    if (u->buffers)
-        munmap(u->buffers, (size_t)u->options.buffers * u->options.buffer_bytes);
-    if (u->buffer_ring)
-        munmap(u->buffer_ring, u->buffer_ring_bytes);
+    uring_buffers_finish(&u->buffers);
     free(u);
 }
 

@@ -15,7 +15,8 @@
 struct admission {
     alignas(TG_CACHE_SEPARATION) _Atomic uint32_t active;
     _Atomic uint64_t waiting; /* bit per worker that has tasks waiting for a slot */
-    alignas(TG_CACHE_SEPARATION) _Atomic uint32_t max_concurrent; /* reloadable */
+    alignas(TG_CACHE_SEPARATION) _Atomic uint32_t max_concurrent; /* offered now: all, or less by the hour */
+    _Atomic uint32_t base_concurrent;                             /* all, reloadable */
     _Atomic uint32_t wait_ms, retry_after_s;                      /* likewise */
     _Atomic uint32_t not_ready, draining; /* the way out: first told, then enforced */
     uint32_t worker_count;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzz target for the JSON parser, readers and writer. Whatever the bytes: either a refusal that names a byte
+ * Fuzz target for the JSON parser, readers, writer and canonical form. Whatever the bytes: either a refusal that names a byte
  * of the text, or a tape whose every node describes the text truly, and which survives being written and read
  * again.
  */
 #include <errno.h>
 #include <stdlib.h>
-#include "tg/json.h"
+#include "gateway/base/json_canonical.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -235,6 +235,33 @@ static void check_capacity(const void *text, size_t len, int expected)
     free(doc.nodes);
 }
 
+/* ---- the canonical text ------------------------------------------------------------------------------ */
+
+static size_t write_canonical(const struct tg_json_doc *doc, enum json_canonical_form form, char *buf, size_t cap)
+{
+    struct json_canonical_room room = {.capacity = JSON_CANONICAL_ROOM(doc->count)};
+    struct tg_json_writer w;
+    room.members = allocate(room.capacity * sizeof(*room.members));
+    tg_json_writer_init(&w, buf, cap);
+    require(json_canonical_write(doc, doc->nodes, form, room, &w) == 0);
+    free(room.members);
+    return w.len;
+}
+
+/* Of a canonical text the canonical text is itself: it is JSON, sorted, and without a choice of spelling. */
+static void check_canonical(const struct tg_json_doc *doc, enum json_canonical_form form)
+{
+    size_t cap = doc->len * (size_t)GROWTH + ROOM;
+    char *once = allocate(cap), *twice = allocate(cap);
+    struct tg_json_doc again;
+    size_t len = write_canonical(doc, form, once, cap);
+    require(parse_copy(&again, once, len) == 0);
+    require(write_canonical(&again, form, twice, cap) == len && memcmp(once, twice, len) == 0);
+    release(&again);
+    free(once);
+    free(twice);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct tg_json_doc doc, again;
@@ -251,6 +278,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(!w.overflow);
     require(parse_copy(&again, w.buf, w.len) == 0);
     check_same(&doc, &again);
+    check_canonical(&doc, JSON_CANONICAL_PYTHON);
+    check_canonical(&doc, JSON_CANONICAL_JCS);
     release(&again);
     release(&doc);
     free(buf);

@@ -133,3 +133,37 @@ Test(json_grammar, white_space_of_any_length_and_kind_counts_for_nothing)
         rig_finish(&r);
     }
 }
+
+/* Appends a string of @len bytes; in one of three stands an escape, in another a letter of two bytes. */
+static size_t add_string(char *text, size_t len, size_t kind)
+{
+    static const char *const special[] = {"", "\\n", "\xc3\xa9"};
+    text[0] = '"';
+    memset(text + 1, 'a', len);
+    if (kind > 0 && len >= 2)
+        memcpy(text + 1 + len * 2 / 3 - (len * 2 / 3 > len - 2), special[kind], 2);
+    memcpy(text + 1 + len, "\",", 2);
+    return len + 3;
+}
+
+/* Wherever the text is cut into blocks, names and strings of any length end where they end. */
+Test(json_grammar, strings_of_any_length_anywhere)
+{
+    static char text[20000];
+    for (size_t first = 0; first < 140; first++) {
+        size_t len = 1;
+        text[0] = '[';
+        len += add_string(text + len, first, 0);
+        for (size_t n = 0; n < 150; n++)
+            len += add_string(text + len, n, n % 3);
+        text[len - 1] = ']';
+        struct rig r = rig_parse((struct tg_str){text, len});
+        cr_assert_eq(r.status, 0, "%s", r.err.message);
+        cr_assert_eq(r.doc.count, 152);
+        for (size_t n = 0; n < 150; n++) {
+            cr_assert_eq(r.doc.nodes[n + 2].text.len, n);
+            cr_assert_eq(r.doc.nodes[n + 2].text.aux, n % 3 == 1 && n >= 2);
+        }
+        rig_finish(&r);
+    }
+}

@@ -37,13 +37,13 @@ static bool same(double a, double b)
 }
 
 /* What the parser makes of a number that is the whole text, or stands in a long one. */
-static double parse_number(const char *text, size_t behind)
+static double parse_number(const char *text, int around)
 {
     static char padded[4000];
     static struct tg_json_node nodes[2100];
     struct tg_json_error err;
     struct tg_json_doc doc = {.nodes = nodes, .capacity = TG_ARRAY_SIZE(nodes)};
-    int len = snprintf(padded, sizeof(padded), "[%s]%*s", text, (int)behind, "");
+    int len = snprintf(padded, sizeof(padded), "%*s[%s]%*s", around, "", text, around, "");
     if (len < 0 || len >= (int)sizeof(padded) || tg_json_parse(&doc, padded, (size_t)len, &err) != 0)
         return (double)NAN;
     return tg_json_number(nodes + 1);
@@ -54,6 +54,37 @@ static void expect_read_as(const char *text, double expected)
     double whole = parse_number(text, 0), inside = parse_number(text, 50);
     if (!same(whole, expected) || !same(inside, expected))
         cr_assert_fail("%s: %.17g, %.17g, not %.17g", text, whole, inside, expected);
+}
+
+/* As many digits before the point and behind as there may be, and one more, with and without a sign. */
+Test(number, digits_of_any_count_on_either_side_of_the_point)
+{
+    static const char digits[] = "9876543210123456789";
+    for (int whole = 1; whole < 20; whole++)
+        for (int places = 0; places < 20; places++)
+            for (int sign = 0; sign < 2; sign++) {
+                char text[64];
+                snprintf(text, sizeof(text), "%s%.*s%s%.*s", sign ? "-" : "", whole, digits,
+                         places ? "." : "", places, digits);
+                expect_read_as(text, strtod(text, NULL));
+            }
+}
+
+/* The reader takes a row of numbers by itself: it must count, end and fail as the parser around it does. */
+Test(number, numbers_in_a_row)
+{
+    static const char text[] =
+        "                 [-1.5,2,-30,0.25 ,4, 5,-0.0,[6,7],8.125,9]                                  ";
+    static const double expected[] = {-1.5, 2, -30, 0.25, 4, 5, -0.0, 0, 6, 7, 8.125, 9};
+    struct rig r = rig_parse((struct tg_str){text, sizeof(text) - 1});
+    cr_assert_eq(r.status, 0);
+    cr_assert_eq(r.doc.nodes[0].text.aux, 10);
+    cr_assert_eq(r.doc.count, 13);
+    for (size_t i = 0; i < TG_ARRAY_SIZE(expected); i++)
+        cr_assert(r.doc.nodes[i + 1].type == TG_JSON_ARRAY ||
+                  same(tg_json_number(&r.doc.nodes[i + 1]), expected[i]));
+    cr_assert_eq(r.doc.nodes[8].text.aux, 2);
+    rig_finish(&r);
 }
 
 Test(number, hard_cases_round_as_the_c_library_does)

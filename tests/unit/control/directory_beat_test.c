@@ -137,7 +137,8 @@ Test(beat, a_batch_whose_answer_was_lost_is_sent_again_unchanged)
     finish_tasks(12, 1);
     be_ill(SIM_LOST_REPLY, "/v1/heartbeat", 0);
     rig_run(30 * SECOND);
-    cr_assert(strstr(rig.far.last_beat.body, "{\"tasks_success\":12,\"tasks_failed\":1,\"avg_latency_ms\":38.5}"));
+    cr_assert(
+        strstr(rig.far.last_beat.body, "{\"tasks_success\":12,\"tasks_failed\":1,\"avg_latency_ms\":38.5}"));
     finish_tasks(5, 0);
     rig_run(30 * SECOND);
     cr_assert(strstr(rig.far.last_beat.body, "\"tasks_success\":12,\"tasks_failed\":1"));
@@ -210,7 +211,8 @@ Test(beat, changed_models_are_registered_and_only_then_told)
 {
     static const bool from_backend[] = {true};
     rig.options.from_backend = from_backend;
-    rig.options.backend = (struct backend_options){.url = "http://127.0.0.1:11434", .kind = BACKEND_OLLAMA, .model = "", .probe_ms = 10000};
+    rig.options.backend = (struct backend_options){
+        .url = "http://127.0.0.1:11434", .kind = BACKEND_OLLAMA, .model = "", .probe_ms = 10000};
     rig.options.backend_has_tags = true;
     rig.far.models = "{\"models\":[{\"name\":\"b\"},{\"name\":\"a\"}]}";
     rig_start();
@@ -232,13 +234,49 @@ Test(beat, changed_models_are_registered_and_only_then_told)
     cr_assert_eq(rig.far.registers, before, "a backend that restarts has not lost its models");
 }
 
+Test(beat, a_question_for_models_that_is_cut_short_holds_nobody)
+{
+    rig.options.backend = (struct backend_options){
+        .url = "http://127.0.0.1:11434", .kind = BACKEND_OLLAMA, .model = "", .probe_ms = 10000};
+    rig.options.backend_has_tags = true;
+    rig.options.heartbeat_ms = 1000;
+    rig.far.models = "{\"models\":[{\"name\":\"a\"}]}";
+    rig.far.tags_ms = 500;
+    rig.far.registry_ms = 900; /* its answer comes while the next question is under way */
+    rig_start();
+    rig_run(SECOND);
+    rig.far.listed = false;
+    rig_run(3 * SECOND);
+    uint32_t before = rig.far.beats;
+    rig_run(5 * SECOND);
+    cr_assert_geq(rig.far.registers, 2);
+    cr_assert_geq(rig.far.beats, before + 4);
+}
+
+Test(beat, other_windows_are_told_to_the_directory)
+{
+    struct iicp_windows w = {.count = 1, .items = {{540, 1020, 0.5}}};
+    rig_start();
+    rig_run(SECOND);
+    directory_set_capacity(rig.node, 4, &w, NULL);
+    rig_run(SECOND);
+    cr_assert_eq(rig.far.registers, 2);
+    cr_assert(strstr(rig.far.last_register.body,
+                     "\"availability\":[{\"start\":\"09:00\",\"end\":\"17:00\",\"share\":0.5}]"));
+    directory_set_capacity(rig.node, 4, &w, NULL);
+    rig_run(SECOND);
+    cr_assert_eq(rig.far.registers, 2, "the same again is no news");
+    cr_assert_eq(directory_state(rig.node), DIRECTORY_MEMBER);
+}
+
 Test(beat, pricing_is_signed_in_the_first_beat_with_the_issued_key)
 {
     rig.options.pricing = (struct iicp_pricing){.declared = true, .multiplier = 1.5};
     rig.options.sign_pricing = true;
     rig_start();
     rig_run(SECOND);
-    cr_assert(strstr(rig.far.last_register.body, "\"pricing\":{\"credit_cost_multiplier\":1.5,\"pricing_model\":\"per_token\"}"));
+    cr_assert(strstr(rig.far.last_register.body,
+                     "\"pricing\":{\"credit_cost_multiplier\":1.5,\"pricing_model\":\"per_token\"}"));
     cr_assert(strstr(rig.far.last_beat.body, "\"declaration_signature\":\""));
     rig_run(30 * SECOND);
     cr_assert_not(strstr(rig.far.last_beat.body, "pricing"), "told once per registration");

@@ -50,7 +50,8 @@ Test(join, three_quick_attempts_then_the_pace_of_heartbeats)
 
 Test(join, a_rate_limit_is_obeyed)
 {
-    be_ill(SIM_STATUS, "/v1/register", 429, "{\"error\":\"IICP-E034\",\"message\":\"slow down\",\"retry_after\":60}");
+    be_ill(SIM_STATUS, "/v1/register", 429,
+           "{\"error\":\"IICP-E034\",\"message\":\"slow down\",\"retry_after\":60}");
     rig_start();
     rig_run(59 * SECOND);
     cr_assert_eq(rig.far.registers, 1);
@@ -70,7 +71,8 @@ Test(join, a_refusal_for_good_is_questioned_slowly)
 
 Test(join, a_directory_that_cannot_reach_us_yet_is_asked_again_soon)
 {
-    be_ill(SIM_STATUS, "/v1/register", 422, "{\"error\":{\"code\":\"liveness_failed\",\"message\":\"no answer\"}}");
+    be_ill(SIM_STATUS, "/v1/register", 422,
+           "{\"error\":{\"code\":\"liveness_failed\",\"message\":\"no answer\"}}");
     rig_start();
     rig_run(3 * SECOND);
     cr_assert_eq(rig.far.registers, 2);
@@ -150,7 +152,8 @@ Test(join, credentials_survive_the_process_in_a_private_file)
     rig_restart();
     cr_assert_str_eq(rig.keys->node_token, "token-1", "workers have it before any directory answers");
     rig_run(SECOND);
-    cr_assert(strstr(rig.far.last_register.body, "\"current_node_token\":\"token-1\""), "it proves who we are");
+    cr_assert(strstr(rig.far.last_register.body, "\"current_node_token\":\"token-1\""),
+              "it proves who we are");
     cr_assert_str_eq(rig.keys->node_token, "token-2");
     cr_assert_str_eq(rig.keys->hmac_key, "key-2", "the newest key, always");
 }

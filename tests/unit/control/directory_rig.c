@@ -38,11 +38,22 @@ void rig_init(void)
     sim_directory_init(&rig.far, &rig.sim, rig.crypto);
     rig.capability = (struct iicp_capability){.intent = TG_STR(INTENT), .max_tokens = 8192};
     rig.options = (struct directory_options){
-        .url = "https://directory.example/api/", .node_name = "default", .node_id = "n1", .state_dir = rig.state_dir,
-        .timeout_ms = 7000, .heartbeat_ms = 30000, .check_registry = true, .receipts = true, .receipts_max = 64,
-        .registration = {.endpoint = TG_STR("https://gpu7.example.net:9484"), .region = TG_STR("eu-central"),
-                         .capabilities = &rig.capability, .capability_count = 1, .tokens_per_min = 10000,
-                         .sdk_language = TG_STR("c"), .sdk_version = TG_STR("0.1.0")},
+        .url = "https://directory.example/api/",
+        .node_name = "default",
+        .node_id = "n1",
+        .state_dir = rig.state_dir,
+        .timeout_ms = 7000,
+        .heartbeat_ms = 30000,
+        .check_registry = true,
+        .receipts = true,
+        .receipts_max = 64,
+        .registration = {.endpoint = TG_STR("https://gpu7.example.net:9484"),
+                         .region = TG_STR("eu-central"),
+                         .capabilities = &rig.capability,
+                         .capability_count = 1,
+                         .tokens_per_min = 10000,
+                         .sdk_language = TG_STR("c"),
+                         .sdk_version = TG_STR("0.1.0")},
         .backend = {.probe_ms = 10000, .model = ""},
     };
 }
@@ -56,7 +67,8 @@ void rig_start(void)
     directory_set_capacity(rig.node, 4, &always, NULL);
 }
 
-/* What was under way is never answered: its process is gone. Nothing is freed properly either, as far as files go. */
+/* What was under way is never answered: its process is gone. Nothing is freed properly either, as far as
+ * files go. */
 void rig_restart(void)
 {
     memset(rig.sim.requests, 0, sizeof(rig.sim.requests));
@@ -83,7 +95,8 @@ struct iicp_event rig_task(uint32_t number)
 {
     struct iicp_event e = {.want = IICP_WANT_RECEIPT, .tokens = 9 + number};
     e.id_len = (uint16_t)snprintf(e.id, sizeof(e.id), "task-%u", number);
-    e.requester_len = number % 2 ? (uint16_t)snprintf(e.requester, sizeof(e.requester), "client-%u", number) : 0;
+    e.requester_len =
+        number % 2 ? (uint16_t)snprintf(e.requester, sizeof(e.requester), "client-%u", number) : 0;
     memset(e.result_hash, (int)number, sizeof(e.result_hash));
     return e;
 }

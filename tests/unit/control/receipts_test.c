@@ -169,7 +169,9 @@ Test(receipts, a_torn_last_line_costs_only_itself)
 Test(receipts, a_damaged_file_is_survived)
 {
     int fd = open(file_of_receipts(), O_WRONLY | O_TRUNC);
-    static const char junk[] = "{}\n[1]\nnot json\n{\"nonce\":5}\n{\"nonce\":\"00112233445566778899aabbccddeeff\",\"tokens\":-1}\n\n";
+    static const char junk[] =
+        "{}\n[1]\nnot "
+        "json\n{\"nonce\":5}\n{\"nonce\":\"00112233445566778899aabbccddeeff\",\"tokens\":-1}\n\n";
     cr_assert_eq(write(fd, junk, sizeof(junk) - 1), (ssize_t)sizeof(junk) - 1);
     close(fd);
     rig_restart();

@@ -50,9 +50,10 @@ static void take_register(struct sim_directory *d, const struct sim_ask *ask, st
     d->challenge[0] = '\0';
     d->issued++;
     reply->status = 201;
-    (void)snprintf(reply->body, sizeof(reply->body),
-                   "{\"node_id\":\"n1\",\"node_token\":\"token-%u\",\"node_hmac_key\":\"key-%u\",\"recovered\":%s}",
-                   d->issued, d->issued, d->registers > 1 ? "true" : "false");
+    (void)snprintf(
+        reply->body, sizeof(reply->body),
+        "{\"node_id\":\"n1\",\"node_token\":\"token-%u\",\"node_hmac_key\":\"key-%u\",\"recovered\":%s}",
+        d->issued, d->issued, d->registers > 1 ? "true" : "false");
 }
 
 static bool known(struct sim_directory *d, const struct sim_ask *ask, struct sim_reply *reply)
@@ -102,7 +103,8 @@ static void check_challenge(struct sim_directory *d, const struct body *b)
     *(right ? &d->challenges_right : &d->challenges_wrong) += 1;
 }
 
-static void take_beat(struct sim_directory *d, const struct body *b, const struct sim_ask *ask, struct sim_reply *reply)
+static void take_beat(struct sim_directory *d, const struct body *b, const struct sim_ask *ask,
+                      struct sim_reply *reply)
 {
     char id[IICP_BATCH_ID_MAX + 1];
     d->beats++;
@@ -113,15 +115,18 @@ static void take_beat(struct sim_directory *d, const struct body *b, const struc
         memcpy(d->challenge_before, d->challenge, sizeof(d->challenge));
     (void)snprintf(d->challenge, sizeof(d->challenge), "%032u", d->beats);
     d->reply_lost = d->fault == SIM_LOST_REPLY;
-    int n = snprintf(reply->body, sizeof(reply->body), "{\"ok\":true,\"reputation_score\":0.5,\"challenge\":\"%s\"", d->challenge);
+    int n = snprintf(reply->body, sizeof(reply->body),
+                     "{\"ok\":true,\"reputation_score\":0.5,\"challenge\":\"%s\"", d->challenge);
     if (id[0])
-        n += snprintf(reply->body + n, 200, ",\"metrics_batch_accepted\":\"%s\"", d->batch_reply ? d->batch_reply : id);
+        n += snprintf(reply->body + n, 200, ",\"metrics_batch_accepted\":\"%s\"",
+                      d->batch_reply ? d->batch_reply : id);
     if (d->next_heartbeat_ms)
         n += snprintf(reply->body + n, 100, ",\"next_heartbeat_ms\":%u", d->next_heartbeat_ms);
     (void)snprintf(reply->body + n, 2, "}");
 }
 
-static void take_award(struct sim_directory *d, const struct body *b, const struct sim_ask *ask, struct sim_reply *reply)
+static void take_award(struct sim_directory *d, const struct body *b, const struct sim_ask *ask,
+                       struct sim_reply *reply)
 {
     char id[512], nonce[33], hash[65], who[256], signature[65], message[2048], wanted[65];
     d->last_award = *ask;
@@ -130,13 +135,14 @@ static void take_award(struct sim_directory *d, const struct body *b, const stru
     text(b, "response_hash", hash, sizeof(hash));
     text(b, "querying_node_id", who, sizeof(who));
     text(b, "signature", signature, sizeof(signature));
-    (void)snprintf(message, sizeof(message), "%s:%llu:::%s:%s%s%s", id, (unsigned long long)get(b, "tokens_used")->u64, nonce,
-                   hash, who[0] ? ":" : "", who);
+    (void)snprintf(message, sizeof(message), "%s:%llu:::%s:%s%s%s", id,
+                   (unsigned long long)get(b, "tokens_used")->u64, nonce, hash, who[0] ? ":" : "", who);
     hmac_hex(d, message, wanted);
     if (strcmp(signature, wanted) != 0) {
         d->bad_signatures++;
         reply->status = 422;
-        (void)snprintf(reply->body, sizeof(reply->body), "{\"error\":{\"code\":\"IICP-E027\",\"message\":\"signature\"}}");
+        (void)snprintf(reply->body, sizeof(reply->body),
+                       "{\"error\":{\"code\":\"IICP-E027\",\"message\":\"signature\"}}");
     } else if (!first_time(d->nonces, &d->nonce_count, nonce)) {
         d->award_conflicts++;
         reply->status = 409;
@@ -154,11 +160,13 @@ static void serve(struct sim_directory *d, const struct sim_ask *ask, struct sim
     bool json = tg_json_parse(&b->doc, ask->body, strlen(ask->body), &err) == 0;
     if (strstr(ask->url, "/api/tags")) {
         (void)snprintf(reply->body, sizeof(reply->body), "%s", d->models);
+        reply->latency_ms = d->tags_ms ? d->tags_ms : reply->latency_ms;
     } else if (strstr(ask->url, "/v1/directory-key")) {
         reply->status = 503;
     } else if (strstr(ask->url, "/v1/registry/")) {
         d->registry_looks++;
         reply->status = d->listed ? 200 : 404;
+        reply->latency_ms = d->registry_ms ? d->registry_ms : reply->latency_ms;
     } else if (strstr(ask->url, "/v1/register") && strcmp(ask->method, "POST") == 0 && json) {
         take_register(d, ask, reply);
     } else if (known(d, ask, reply) && strcmp(ask->method, "DELETE") == 0) {
@@ -188,5 +196,6 @@ void sim_directory_answer(void *context, const struct sim_ask *ask, struct sim_r
         d->registers++;
     reply->status = d->fault == SIM_STATUS ? d->fault_status : 200;
     reply->retry_after_s = d->retry_after_s;
-    (void)snprintf(reply->body, sizeof(reply->body), "%s", d->fault == SIM_STATUS ? (d->fault_body ? d->fault_body : "") : "<html>");
+    (void)snprintf(reply->body, sizeof(reply->body), "%s",
+                   d->fault == SIM_STATUS ? (d->fault_body ? d->fault_body : "") : "<html>");
 }

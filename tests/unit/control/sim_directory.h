@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A directory for the simulated world: registers, checks tokens, challenges and receipts, counts; and can be ill. */
+/* A directory for the simulated world: registers, checks tokens, challenges and receipts, counts; and can be
+ * ill. */
 #ifndef TG_SIM_DIRECTORY_H
 #define TG_SIM_DIRECTORY_H
 
@@ -22,7 +23,7 @@ struct sim_directory {
     struct crypto *crypto;
     /* what it knows of the node */
     bool registered, listed, reply_lost;
-    uint32_t issued; /* tokens so far: "token-3", "key-3" */
+    uint32_t issued;                          /* tokens so far: "token-3", "key-3" */
     char challenge[33], challenge_before[33]; /* before: the answer that brought the newer one may be lost */
     char batches[SIM_BATCHES_MAX][IICP_BATCH_ID_MAX + 1];
     uint32_t batch_count;
@@ -34,13 +35,13 @@ struct sim_directory {
     const char *fault_path; /* part of the address; NULL: all */
     uint32_t fault_status, retry_after_s;
     const char *fault_body;
-    bool keep_key; /* re-registration answers without a key */
-    const char *batch_reply; /* instead of the batch id */
-    uint32_t next_heartbeat_ms;
-    const char *models; /* of the backend: body of /api/tags */
+    bool keep_key;                                    /* re-registration answers without a key */
+    const char *batch_reply;                          /* instead of the batch id */
+    uint32_t next_heartbeat_ms, registry_ms, tags_ms; /* the latter: latencies, if not 0 */
+    const char *models;                               /* of the backend: body of /api/tags */
     /* what it saw */
-    uint32_t registers, beats, challenges_right, challenges_wrong, deregistered, awards, award_conflicts, bad_signatures,
-        wrong_tokens, registry_looks;
+    uint32_t registers, beats, challenges_right, challenges_wrong, deregistered, awards, award_conflicts,
+        bad_signatures, wrong_tokens, registry_looks;
     struct sim_ask last_register, last_beat, last_award;
 };
 

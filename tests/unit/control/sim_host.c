@@ -38,7 +38,8 @@ static void copy_ask(struct sim_ask *ask, const struct client_request *rq)
             (void)snprintf(ask->authorization, sizeof(ask->authorization), "%s", *h + 15);
 }
 
-static uint64_t sim_submit(void *context, const struct client_request *rq, client_done *done, void *done_context)
+static uint64_t sim_submit(void *context, const struct client_request *rq, client_done *done,
+                           void *done_context)
 {
     struct sim *s = context;
     struct sim_ask ask = {0};
@@ -47,7 +48,9 @@ static uint64_t sim_submit(void *context, const struct client_request *rq, clien
         r++;
     cr_assert_eq(r->id, 0, "too many requests at once");
     copy_ask(&ask, rq);
-    *r = (struct sim_request){.id = ++s->last_id, .done = done, .done_context = done_context,
+    *r = (struct sim_request){.id = ++s->last_id,
+                              .done = done,
+                              .done_context = done_context,
                               .reply = {.status = 200, .latency_ms = 5}};
     s->answer(s->answer_context, &ask, &r->reply);
     r->due_ns = s->now_ns + r->reply.latency_ms * NS_PER_MS_;
@@ -64,7 +67,11 @@ static void sim_cancel(void *context, uint64_t id)
 
 void sim_init(struct sim *s, sim_answer *answer, void *context)
 {
-    *s = (struct sim){.now_ns = 1000 * 1000 * NS_PER_MS_, .wall_offset_ms = 1795190400000, .dice = 7, .answer = answer, .answer_context = context};
+    *s = (struct sim){.now_ns = 1000 * 1000 * NS_PER_MS_,
+                      .wall_offset_ms = 1795190400000,
+                      .dice = 7,
+                      .answer = answer,
+                      .answer_context = context};
     s->host = (struct control_host){s, sim_now, sim_unix_ms, sim_submit, sim_cancel, sim_random};
 }
 
@@ -72,9 +79,11 @@ static void deliver(struct sim_request *r)
 {
     struct sim_reply reply = r->reply;
     r->id = 0;
-    r->done(r->done_context,
-            &(struct client_response){.error = reply.error, .why = "simulated", .status = reply.error ? 0 : reply.status,
-                                      .retry_after_s = reply.retry_after_s, .body = {reply.body, strlen(reply.body)}});
+    r->done(r->done_context, &(struct client_response){.error = reply.error,
+                                                       .why = "simulated",
+                                                       .status = reply.error ? 0 : reply.status,
+                                                       .retry_after_s = reply.retry_after_s,
+                                                       .body = {reply.body, strlen(reply.body)}});
 }
 
 static struct sim_request *earliest(struct sim *s)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A world for the control thread's parts: a clock that jumps to what happens next, and a network that is one function. */
+/* A world for the control thread's parts: a clock that jumps to what happens next, and a network that is one
+ * function. */
 #ifndef TG_SIM_HOST_H
 #define TG_SIM_HOST_H
 

@@ -26,6 +26,11 @@ static size_t sse2_target(const char *buf, size_t pos, size_t end)
     return http_sse2_target_end(buf, pos, end);
 }
 
+static size_t sse2_path(const char *buf, size_t pos, size_t end)
+{
+    return http_sse2_path_end(buf, pos, end);
+}
+
 static size_t sse2_host(const char *buf, size_t pos, size_t end)
 {
     return http_sse2_host_end(buf, pos, end);
@@ -62,6 +67,11 @@ Test(scan, targets_stop_alike)
     expect_same_stops(http_plain_target_end, sse2_target);
 }
 
+Test(scan, paths_stop_alike)
+{
+    expect_same_stops(http_plain_path_end, sse2_path);
+}
+
 Test(scan, hosts_stop_alike)
 {
     expect_same_stops(http_plain_host_end, sse2_host);
@@ -85,6 +95,93 @@ Test(scan, names_are_looked_up_alike)
     for (int id = 0; id < HTTP_H_COUNT; id++)
         for (size_t more = 0; more < 40; more++)
             expect_same_id(http_names[id], http_name_lens[id], http_name_lens[id] + more);
+}
+
+/* The same name with @c at @at in it, in a line with @value bytes behind its colon. */
+static void expect_same_name(const char *name, size_t len, size_t at, int c, size_t value)
+{
+    size_t end = len + 1 + value, plain_colon, colon;
+    char *line = malloc(end);
+    memset(line, 'v', end);
+    memcpy(line, name, len);
+    line[len] = ':';
+    if (at < len)
+        line[at] = (char)c;
+    int want = http_plain_name(line, 0, end, end, &plain_colon);
+    int id = http_sse2_name(line, 0, end, end, &colon);
+    cr_assert_eq(colon, plain_colon, "%.*s", (int)end, line);
+    if (colon < end && line[colon] == ':')
+        cr_assert_eq(id, want, "%.*s", (int)end, line);
+    free(line);
+}
+
+/* Control characters have no place in a line that is looked at this way. */
+Test(scan, names_in_lines_are_taken_alike)
+{
+    for (int id = 0; id < HTTP_H_COUNT; id++)
+        for (size_t at = 0; at <= http_name_lens[id]; at++)
+            for (int c = 0x20; c < 256; c++) {
+                expect_same_name(http_names[id], http_name_lens[id], at, c, 0);
+                expect_same_name(http_names[id], http_name_lens[id], at, c, 20);
+            }
+}
+
+Test(scan, a_colon_behind_the_line_is_not_the_name_s)
+{
+    static const char text[] = "host\r\nexpect:100-continue";
+    size_t colon;
+    http_sse2_name(text, 0, 4, sizeof(text) - 1, &colon);
+    cr_assert_eq(colon, 4);
+}
+
+static void expect_same_halts(const char *text, size_t from, size_t end, bool skip)
+{
+    struct http_plain_halts plain = {.buf = text, .next = from, .end = end};
+    struct http_sse2_halts vector = {.buf = text, .next = from, .end = end};
+    for (size_t pos = from, at = 0; at != end;) {
+        at = http_plain_halts_next(&plain, pos);
+        cr_assert_eq(http_sse2_halts_next(&vector, pos), at, "from %zu", pos);
+        pos = at + 1;
+        if (skip && pos < end && text[pos] == '\n') {
+            http_plain_halts_skip(&plain);
+            http_sse2_halts_skip(&vector);
+            pos++;
+        }
+    }
+}
+
+/* Breaks, tabs and others at random places, in texts shorter and longer than a block. */
+Test(scan, lines_end_alike)
+{
+    static const char halts[] = "\r\n\t\x7f\x1f\0\r\n";
+    srand(1);
+    for (size_t len = 0; len < 300; len++) {
+        char *text = malloc(len + 1);
+        for (unsigned one_in = 2; one_in < 200; one_in *= 3) {
+            for (size_t i = 0; i < len; i++)
+                text[i] = rand() % (int)one_in == 0 ? halts[rand() % 8] : (char)(0x20 + rand() % 0x5f);
+            expect_same_halts(text, 0, len, false);
+            expect_same_halts(text, len / 3, len, true);
+        }
+        free(text);
+    }
+}
+
+/* Told of a break behind the last place, the search goes on behind it even where a block ends between them.
+ */
+Test(scan, a_break_may_lie_across_two_blocks)
+{
+    char text[160];
+    for (size_t cr = 60; cr < 70; cr++) {
+        memset(text, 'a', sizeof(text));
+        memcpy(text + cr, "\r\n", 2);
+        memcpy(text + 100, "\r\n", 2);
+        expect_same_halts(text, 0, sizeof(text), true);
+        struct http_sse2_halts h = {.buf = text, .end = sizeof(text)};
+        cr_assert_eq(http_sse2_halts_next(&h, 0), cr);
+        http_sse2_halts_skip(&h);
+        cr_assert_eq(http_sse2_halts_next(&h, cr + 2), 100);
+    }
 }
 
 Test(scan, long_names_are_unknown)

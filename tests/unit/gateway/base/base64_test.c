@@ -13,9 +13,9 @@ static int64_t read_back(struct tg_str text)
 
 Test(base64, vectors_of_the_rfc)
 {
-    static const char *const vectors[][2] = {{"", ""},         {"f", "Zg"},         {"fo", "Zm8"},
-                                             {"foo", "Zm9v"},  {"foob", "Zm9vYg"},  {"fooba", "Zm9vYmE"},
-                                             {"foobar", "Zm9vYmFy"}};
+    static const char *const vectors[][2] = {
+        {"", ""},           {"f", "Zg"},          {"fo", "Zm8"},         {"foo", "Zm9v"},
+        {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < TG_ARRAY_SIZE(vectors); i++) {
         char text[16], back[16];
         size_t len = strlen(vectors[i][0]), chars = base64_write(text, vectors[i][0], len);
@@ -72,7 +72,8 @@ Test(base64, no_other_character_is_read_wherever_it_stands)
 {
     for (unsigned i = 0; i < 256; i++) {
         char c = (char)i;
-        bool ours = i < 128 && (('0' <= c && c <= '9') || ('A' <= (c & ~0x20) && (c & ~0x20) <= 'Z') || c == '-' || c == '_');
+        bool ours = i < 128 && (('0' <= c && c <= '9') || ('A' <= (c & ~0x20) && (c & ~0x20) <= 'Z') ||
+                                c == '-' || c == '_');
         for (size_t at = 0; at < 5; at++) {
             char text[7] = "AAAAAAA";
             text[at] = c;

@@ -103,15 +103,45 @@ Test(buffers, the_last_returned_is_given_first_and_looks_new)
     cr_assert_null(again->next);
 }
 
-Test(buffers, large_ones_keep_their_header_when_their_pages_go_back)
+#define LARGE_BYTES (1u << 20) /* of the class; as many as may stay warm, and three more */
+#define LARGE_COUNT (BUFFER_WARM_BYTES / LARGE_BYTES + 3)
+#define PROBE (200u << 10) /* beyond the first page, which keeps the header */
+
+static void take_large(struct buffer_pool *p, struct buffer **held, int fill)
 {
-    struct buffer *b = buffer_get(&pool, 300 << 10);
-    memset(b->data, 0xff, 300 << 10);
-    buffer_put(&pool, b);
-    struct buffer *again = buffer_get(&pool, 300 << 10);
-    cr_assert_eq(again, b);
-    cr_assert_geq(buffer_capacity(again), 300 << 10);
-    cr_assert_eq(again->data[200 << 10], 0, "the pages were given back to the kernel");
+    for (uint32_t i = 0; i < LARGE_COUNT; i++) {
+        held[i] = buffer_get(p, 300 << 10);
+        cr_assert_not_null(held[i]);
+        cr_assert_geq(buffer_capacity(held[i]), 300 << 10);
+        if (fill)
+            memset(held[i]->data, fill, 300 << 10);
+    }
+}
+
+static void return_large(struct buffer_pool *p, struct buffer **held)
+{
+    for (uint32_t i = 0; i < LARGE_COUNT; i++)
+        buffer_put(p, held[i]);
+}
+
+Test(buffers, large_ones_stay_warm_up_to_a_bound_and_the_others_give_their_pages_back)
+{
+    struct buffer *held[LARGE_COUNT];
+    struct tg_arena large;
+    struct buffer_pool p;
+    cr_assert_eq(tg_arena_init(&large, buffer_pool_bytes(LARGE_BYTES, 32u << 20, 2), TG_ARENA_PRIVATE), 0);
+    cr_assert_eq(buffer_pool_init(&p, &large, LARGE_BYTES, 32u << 20, 2), 0);
+    for (uint32_t round = 0; round < 3; round++) {
+        take_large(&p, held, 0x5a);
+        return_large(&p, held);
+        cr_assert_eq(p.warm_bytes, BUFFER_WARM_BYTES);
+        take_large(&p, held, 0);
+        for (uint32_t i = 0; i < LARGE_COUNT; i++)
+            cr_assert_eq(held[i]->data[PROBE], i < LARGE_COUNT - 3 ? 0x5a : 0, "warm ones are taken first");
+        cr_assert_eq(p.warm_bytes, 0);
+        return_large(&p, held);
+    }
+    tg_arena_finish(&large);
 }
 
 Test(buffers, an_arena_too_small_is_said_so)

@@ -31,8 +31,8 @@ static void expect_hex(const void *bytes, size_t n, const char *wanted)
     char text[256];
     cr_assert_leq(n, 128);
     hex_write(text, bytes, n);
-    cr_expect(tg_str_eq((struct tg_str){text, 2 * n}, (struct tg_str){wanted, strlen(wanted)}), "%.*s", (int)(2 * n),
-              text);
+    cr_expect(tg_str_eq((struct tg_str){text, 2 * n}, (struct tg_str){wanted, strlen(wanted)}), "%.*s",
+              (int)(2 * n), text);
 }
 
 static struct tg_str str(const void *p, size_t n)
@@ -83,7 +83,8 @@ Test(crypto, hmac_with_a_key_longer_than_a_block)
 {
     uint8_t out[32], key[131];
     memset(key, 0xaa, sizeof(key));
-    cr_expect_eq(crypto_hmac(c, str(key, sizeof(key)), TG_STR("Test Using Larger Than Block-Size Key - Hash Key First"), out),
+    cr_expect_eq(crypto_hmac(c, str(key, sizeof(key)),
+                             TG_STR("Test Using Larger Than Block-Size Key - Hash Key First"), out),
                  0);
     expect_hex(out, 32, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
@@ -111,9 +112,11 @@ Test(crypto, hkdf_of_rfc_5869_case_1)
     memset(ikm, 0x0b, sizeof(ikm));
     bytes_of("000102030405060708090a0b0c", salt, sizeof(salt));
     bytes_of("f0f1f2f3f4f5f6f7f8f9", info, sizeof(info));
-    cr_expect_eq(crypto_hkdf(c, str(ikm, sizeof(ikm)), str(salt, sizeof(salt)), str(info, sizeof(info)), out, sizeof(out)),
+    cr_expect_eq(crypto_hkdf(c, str(ikm, sizeof(ikm)), str(salt, sizeof(salt)), str(info, sizeof(info)), out,
+                             sizeof(out)),
                  0);
-    expect_hex(out, sizeof(out), "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
+    expect_hex(out, sizeof(out),
+               "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
 }
 
 Test(crypto, hkdf_of_rfc_5869_case_3_without_salt_and_info)
@@ -121,7 +124,8 @@ Test(crypto, hkdf_of_rfc_5869_case_3_without_salt_and_info)
     uint8_t ikm[22], out[42];
     memset(ikm, 0x0b, sizeof(ikm));
     cr_expect_eq(crypto_hkdf(c, str(ikm, sizeof(ikm)), TG_STR(""), TG_STR(""), out, sizeof(out)), 0);
-    expect_hex(out, sizeof(out), "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
+    expect_hex(out, sizeof(out),
+               "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
 }
 
 Test(crypto, hkdf_yields_255_hashes_at_most)
@@ -240,7 +244,8 @@ Test(crypto, ed25519_of_rfc_8032_test_1)
     expect_hex(public_key, 32, "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
     cr_expect_eq(crypto_ed25519_sign(c, seed, TG_STR(""), signature), 0);
     expect_hex(signature, 64,
-               "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f"
+               "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b"
+               "46bd25bf5f"
                "0595bbe24655141438e7a100b");
     cr_expect_eq(crypto_ed25519_verify(c, public_key, TG_STR(""), signature), 0);
 }

@@ -32,8 +32,8 @@ static struct tg_str canonical(struct tg_str text, enum json_canonical_form form
 static void expect(enum json_canonical_form form, const char *text, const char *wanted)
 {
     struct tg_str got = canonical((struct tg_str){text, strlen(text)}, form);
-    cr_expect(tg_str_eq(got, (struct tg_str){wanted, strlen(wanted)}), "%s gave %.*s, not %s", text, (int)got.len,
-              got.ptr, wanted);
+    cr_expect(tg_str_eq(got, (struct tg_str){wanted, strlen(wanted)}), "%s gave %.*s, not %s", text,
+              (int)got.len, got.ptr, wanted);
 }
 
 static void expect_both(const char *text, const char *wanted)
@@ -77,7 +77,8 @@ Test(json_canonical, python_writes_ascii_only)
 
 Test(json_canonical, jcs_writes_utf8)
 {
-    expect(JSON_CANONICAL_JCS, "\"\\u00e9\\u20ac\\ud83d\\ude00\x7f\"", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\x7f\"");
+    expect(JSON_CANONICAL_JCS, "\"\\u00e9\\u20ac\\ud83d\\ude00\x7f\"",
+           "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\x7f\"");
 }
 
 /* U+1F600 is above U+FB33 as a code point, and below it as the surrogates D83D DE00. */
@@ -113,7 +114,8 @@ Test(json_canonical, a_thousand_keys_are_sorted)
     size_t len = 1;
     text[0] = '{';
     for (unsigned i = 0; i < 1000; i++)
-        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s\"k%03u\":%u", i ? "," : "", i * 379 % 1000, i);
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s\"k%03u\":%u", i ? "," : "",
+                                i * 379 % 1000, i);
     text[len++] = '}';
     struct tg_str got = canonical((struct tg_str){text, len}, JSON_CANONICAL_PYTHON);
     cr_assert_eq(got.len, len);
@@ -134,7 +136,9 @@ Test(json_canonical, part_of_a_document_is_a_value_too)
     struct json_canonical_room room = {members, 2};
     struct tg_json_writer w;
     tg_json_writer_init(&w, out, sizeof(out));
-    cr_expect_eq(json_canonical_write(&doc, tg_json_get(&doc, doc.nodes, TG_STR("result")), JSON_CANONICAL_JCS, room, &w), 0);
+    cr_expect_eq(json_canonical_write(&doc, tg_json_get(&doc, doc.nodes, TG_STR("result")),
+                                      JSON_CANONICAL_JCS, room, &w),
+                 0);
     cr_expect(tg_str_eq((struct tg_str){w.buf, w.len}, TG_STR("{\"a\":2,\"b\":1}")));
 }
 
@@ -167,7 +171,8 @@ Test(json_canonical, a_sink_that_refuses_is_not_asked_again)
     text[0] = text[sizeof(text) - 1] = '"';
     struct tg_json_doc doc = parse((struct tg_str){text, sizeof(text)});
     int asked = 0;
-    cr_expect_eq(json_canonical(&doc, doc.nodes, JSON_CANONICAL_PYTHON, (struct json_canonical_room){members, 1}, refuse,
-                                &asked), -ECANCELED);
+    cr_expect_eq(json_canonical(&doc, doc.nodes, JSON_CANONICAL_PYTHON,
+                                (struct json_canonical_room){members, 1}, refuse, &asked),
+                 -ECANCELED);
     cr_expect_eq(asked, 1);
 }

@@ -68,6 +68,26 @@ Test(answer, a_result_has_what_the_contract_asks_for)
     expect_number("usage.total_tokens", 0);
 }
 
+Test(answer, a_latency_of_any_length_has_three_decimals)
+{
+    static const struct {
+        uint64_t us;
+        const char *text;
+    } latencies[] = {
+        {0, "\"latency_ms\":0.000,"},         {7, "\"latency_ms\":0.007,"},
+        {999, "\"latency_ms\":0.999,"},       {1000, "\"latency_ms\":1.000,"},
+        {10010, "\"latency_ms\":10.010,"},    {99900, "\"latency_ms\":99.900,"},
+        {100000, "\"latency_ms\":100.000,"},  {999999, "\"latency_ms\":999.999,"},
+        {1000000, "\"latency_ms\":1000.000,"}, {29999001, "\"latency_ms\":29999.001,"},
+    };
+    for (size_t i = 0; i < TG_ARRAY_SIZE(latencies); i++) {
+        rig_post(RIG_BODY(""));
+        rig.ts.now_ns += latencies[i].us * NS_PER_US;
+        rig_complete(TG_OK);
+        cr_assert(strstr(rig_answer(), latencies[i].text), "%s", latencies[i].text);
+    }
+}
+
 Test(answer, an_error_has_code_and_message_for_both_kinds_of_client)
 {
     rig_post(RIG_BODY(",\"nonce\":5"));

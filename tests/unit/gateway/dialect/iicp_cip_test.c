@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include "gateway/dialect/iicp_cip.h"
 
-static const struct iicp_cip permitted = {true, true, true, false, 3, 30000, 2};
-static const struct iicp_cip denied = {.max_replicas = 3, .max_worker_timeout_ms = 30000, .max_concurrent_remote = 2};
+static const struct iicp_cip_config permitted = {true, true, true, false, 3, 30000, 2};
+static const struct iicp_cip_config denied = {.max_replicas = 3, .max_worker_timeout_ms = 30000, .max_concurrent_remote = 2};
 
 #define PARENT "\"6f1c2a7e-53a3-4a54-9f6b-1f2f0e8d9a10\""
 
@@ -13,7 +13,7 @@ static struct iicp_part seen;
 static struct tg_error error;
 
 /* Reads @text as a task's envelope. */
-static enum tg_status read(const struct iicp_cip *policy, const char *text)
+static enum tg_status read(const struct iicp_cip_config *policy, const char *text)
 {
     static struct tg_json_node nodes[256];
     static struct tg_json_doc doc;

@@ -5,12 +5,14 @@
 #include <string.h>
 #include "gateway/dialect/iicp_cx.h"
 
-#define PUBLIC                                                                                                         \
-    "{\"algorithm\":\"X25519\",\"encoding\":\"base64url\",\"key\":\"e06Qm75__kTEZaIgA31gjuNYl9Me-XLwf3SJLLD3PxM\","    \
+#define PUBLIC                                                                                               \
+    "{\"algorithm\":\"X25519\",\"encoding\":\"base64url\",\"key\":\"e06Qm75__kTEZaIgA31gjuNYl9Me-"           \
+    "XLwf3SJLLD3PxM\","                                                                                      \
     "\"key_id\":\"cx-d19bf3f082782c87\",\"features\":[\"response_encryption_v1\"]}"
 #define PRIVATE "ERERERERERERERERERERERERERERERERERERERERERE"
-#define FILE_OF(version, algorithm, private_key, public_key)                                                           \
-    "{\"version\":" version ",\"algorithm\":\"" algorithm "\",\"private_key\":\"" private_key "\",\"public_key\":" public_key "}"
+#define FILE_OF(version, algorithm, private_key, public_key)                                                 \
+    "{\"version\":" version ",\"algorithm\":\"" algorithm "\",\"private_key\":\"" private_key                \
+    "\",\"public_key\":" public_key "}"
 
 static struct crypto *c;
 static struct iicp_keys keys;
@@ -67,8 +69,8 @@ Test(iicp_cx_key, what_is_written_to_the_file)
     set_ones();
     tg_json_writer_init(&w, out, sizeof(out));
     iicp_cx_key_write(&keys, &w);
-    cr_expect(tg_str_eq((struct tg_str){w.buf, w.len}, TG_STR(FILE_OF("1", "X25519", PRIVATE, PUBLIC))), "%.*s",
-              (int)w.len, w.buf);
+    cr_expect(tg_str_eq((struct tg_str){w.buf, w.len}, TG_STR(FILE_OF("1", "X25519", PRIVATE, PUBLIC))),
+              "%.*s", (int)w.len, w.buf);
 }
 
 Test(iicp_cx_key, a_generated_key_comes_back_from_its_file)
@@ -117,6 +119,7 @@ Test(iicp_cx_key, files_that_are_none)
 Test(iicp_cx_key, halves_that_do_not_belong_together)
 {
     refuses(TG_STR(FILE_OF("1", "X25519", "IiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiI", PUBLIC)));
-    refuses(TG_STR(FILE_OF("1", "X25519", PRIVATE,
-                           "{\"key\":\"e06Qm75__kTEZaIgA31gjuNYl9Me-XLwf3SJLLD3PxM\",\"key_id\":\"cx-0000000000000000\"}")));
+    refuses(TG_STR(FILE_OF(
+        "1", "X25519", PRIVATE,
+        "{\"key\":\"e06Qm75__kTEZaIgA31gjuNYl9Me-XLwf3SJLLD3PxM\",\"key_id\":\"cx-0000000000000000\"}")));
 }

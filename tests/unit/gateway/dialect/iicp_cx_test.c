@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Confidential tasks: the contract's test vectors, whose full values Python's cryptography package gave as well, and
- * everything that must not open.
+ * Confidential tasks: the contract's test vectors, whose full values Python's cryptography package gave as
+ * well, and everything that must not open.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -51,9 +51,13 @@ static enum iicp_cx_result open_for(const char *conf, struct tg_str task_id, str
 /* The good envelope with one member, as JSON text, put in place of its own. */
 static const char *with(const char *member, const char *value)
 {
-    static const char *const members[][2] = {{"version", "1"}, {"recipient_key_id", "\"" KEY_ID "\""},
-        {"kem_ciphertext", "\"" EPHEMERAL "\""}, {"nonce", "\"" NONCE "\""}, {"aad", "\"" AAD "\""},
-        {"encrypted_body", "\"" BODY "\""}, {"plaintext_size", "15"}};
+    static const char *const members[][2] = {{"version", "1"},
+                                             {"recipient_key_id", "\"" KEY_ID "\""},
+                                             {"kem_ciphertext", "\"" EPHEMERAL "\""},
+                                             {"nonce", "\"" NONCE "\""},
+                                             {"aad", "\"" AAD "\""},
+                                             {"encrypted_body", "\"" BODY "\""},
+                                             {"plaintext_size", "15"}};
     static char text[8192];
     int len = 0;
     for (size_t i = 0; i < TG_ARRAY_SIZE(members); i++)
@@ -97,11 +101,13 @@ Test(iicp_cx, vector_shared_secret_and_request_key)
     base64_read(nonce, 12, TG_STR(NONCE));
     cr_assert_eq(crypto_x25519(c, keys.cx_private, ephemeral, secret), 0);
     hex_write(text, secret, 32);
-    cr_expect(tg_str_eq((struct tg_str){text, 64}, TG_STR("9e004098efc091d4ec2663b4e9f5cfd4d7064571690b4bea97ab146ab9f35056")));
+    cr_expect(tg_str_eq((struct tg_str){text, 64},
+                        TG_STR("9e004098efc091d4ec2663b4e9f5cfd4d7064571690b4bea97ab146ab9f35056")));
     crypto_hkdf(c, (struct tg_str){(char *)secret, 32}, (struct tg_str){(char *)nonce, 12},
                 TG_STR("IICP-CX-v1" TASK_ID INTENT), key, 32);
     hex_write(text, key, 32);
-    cr_expect(tg_str_eq((struct tg_str){text, 64}, TG_STR("6cf4f6eca8ded47a59b5739d96a61975039707786ddd20a3230826b29714e83f")));
+    cr_expect(tg_str_eq((struct tg_str){text, 64},
+                        TG_STR("6cf4f6eca8ded47a59b5739d96a61975039707786ddd20a3230826b29714e83f")));
 }
 
 Test(iicp_cx, vector_request_opens)
@@ -110,7 +116,8 @@ Test(iicp_cx, vector_request_opens)
     cr_assert_eq(open_for(with("", ""), TG_STR(TASK_ID), TG_STR(INTENT), sizeof(plain)), IICP_CX_DONE);
     cr_expect(tg_str_eq(opened.plain, TG_STR("{\"messages\":[]}")));
     hex_write(secret, opened.secret, 32);
-    cr_expect(tg_str_eq((struct tg_str){secret, 64}, TG_STR("9e004098efc091d4ec2663b4e9f5cfd4d7064571690b4bea97ab146ab9f35056")));
+    cr_expect(tg_str_eq((struct tg_str){secret, 64},
+                        TG_STR("9e004098efc091d4ec2663b4e9f5cfd4d7064571690b4bea97ab146ab9f35056")));
 }
 
 Test(iicp_cx, vector_reply_is_sealed)
@@ -124,11 +131,14 @@ Test(iicp_cx, vector_reply_is_sealed)
     tg_json_writer_init(&w, out, sizeof(out));
     struct iicp_cx_reply reply = {opened.secret, TG_STR(TASK_ID), text, 11, sizeof(text)};
     cr_assert_eq(iicp_cx_seal_with(c, &reply, nonce, &w), IICP_CX_DONE);
-    cr_expect(tg_str_eq((struct tg_str){w.buf, w.len},
-                        TG_STR("{\"task_id\":\"t-1\",\"status\":\"encrypted\",\"generated_by_ai\":true,\"iicp_conf_resp\":"
-                               "{\"version\":1,\"nonce\":\"EBESExQVFhcYGRob\","
-                               "\"encrypted_body\":\"1eBRHlSzuWjj9Hs8jWy_RKcP7K_eIf3WuKam\"}}")),
-              "%.*s", (int)w.len, w.buf);
+    cr_expect(
+        tg_str_eq(
+            (struct tg_str){w.buf, w.len},
+            TG_STR(
+                "{\"task_id\":\"t-1\",\"status\":\"encrypted\",\"generated_by_ai\":true,\"iicp_conf_resp\":"
+                "{\"version\":1,\"nonce\":\"EBESExQVFhcYGRob\","
+                "\"encrypted_body\":\"1eBRHlSzuWjj9Hs8jWy_RKcP7K_eIf3WuKam\"}}")),
+        "%.*s", (int)w.len, w.buf);
 }
 
 /* ---- what must not open ------------------------------------------------------------------------------- */
@@ -168,7 +178,9 @@ Test(iicp_cx, another_recipient)
 Test(iicp_cx, an_envelope_lifted_onto_another_task_or_intent)
 {
     cr_expect_eq(open_for(with("", ""), TG_STR("t-2"), TG_STR(INTENT), sizeof(plain)), IICP_CX_AAD);
-    cr_expect_eq(open_for(with("", ""), TG_STR(TASK_ID), TG_STR("urn:iicp:intent:llm:chat:v2"), sizeof(plain)), IICP_CX_AAD);
+    cr_expect_eq(
+        open_for(with("", ""), TG_STR(TASK_ID), TG_STR("urn:iicp:intent:llm:chat:v2"), sizeof(plain)),
+        IICP_CX_AAD);
     cr_expect_eq(open_for(with("", ""), TG_STR(TASK_ID "|urn"), TG_STR(INTENT), sizeof(plain)), IICP_CX_AAD);
 }
 
@@ -204,10 +216,12 @@ Test(iicp_cx, a_body_too_short_for_its_tag)
 Test(iicp_cx, a_tag_cut_short)
 {
     char cut[64];
-    snprintf(cut, sizeof(cut), "\"%.*s\"", (int)sizeof(BODY) - 3, BODY); /* 30 bytes of 31; the size no longer fits */
+    snprintf(cut, sizeof(cut), "\"%.*s\"", (int)sizeof(BODY) - 3,
+             BODY); /* 30 bytes of 31; the size no longer fits */
     expect_with("encrypted_body", cut, IICP_CX_SIZE);
-    const char *conf = "{\"version\":1,\"recipient_key_id\":\"" KEY_ID "\",\"kem_ciphertext\":\"" EPHEMERAL "\",\"nonce\":\""
-                       NONCE "\",\"aad\":\"" AAD "\",\"encrypted_body\":\"2FHHN3xYYaFkj4hU_TvdJzWcmQiYD5N-c1s0D3dP\"}";
+    const char *conf = "{\"version\":1,\"recipient_key_id\":\"" KEY_ID "\",\"kem_ciphertext\":\"" EPHEMERAL
+                       "\",\"nonce\":\"" NONCE "\",\"aad\":\"" AAD
+                       "\",\"encrypted_body\":\"2FHHN3xYYaFkj4hU_TvdJzWcmQiYD5N-c1s0D3dP\"}";
     cr_expect_eq(open_for(conf, TG_STR(TASK_ID), TG_STR(INTENT), sizeof(plain)), IICP_CX_SEALED);
 }
 
@@ -275,8 +289,11 @@ Test(iicp_cx, names_longer_than_a_task_may_have)
 {
     static char name[IICP_CX_TASK_ID_MAX + 1];
     memset(name, 'x', sizeof(name));
-    cr_expect_eq(open_for(with("", ""), (struct tg_str){name, sizeof(name)}, TG_STR(INTENT), sizeof(plain)), IICP_CX_MALFORMED);
-    cr_expect_eq(open_for(with("", ""), (struct tg_str){name, sizeof(name) - 1}, TG_STR(INTENT), sizeof(plain)), IICP_CX_AAD);
+    cr_expect_eq(open_for(with("", ""), (struct tg_str){name, sizeof(name)}, TG_STR(INTENT), sizeof(plain)),
+                 IICP_CX_MALFORMED);
+    cr_expect_eq(
+        open_for(with("", ""), (struct tg_str){name, sizeof(name) - 1}, TG_STR(INTENT), sizeof(plain)),
+        IICP_CX_AAD);
 }
 
 Test(iicp_cx, what_is_opened_is_set_on_success_only)
@@ -292,7 +309,8 @@ Test(iicp_cx, what_is_opened_is_set_on_success_only)
 Test(iicp_cx, unknown_members_and_escapes_do_not_matter)
 {
     char text[1024];
-    snprintf(text, sizeof(text), "{\"hint\":[1,2],\"hint\":3,%s", with("nonce", "\"\\u0041AECAwQFBgcICQoL\"") + 1);
+    snprintf(text, sizeof(text), "{\"hint\":[1,2],\"hint\":3,%s",
+             with("nonce", "\"\\u0041AECAwQFBgcICQoL\"") + 1);
     cr_expect_eq(open_for(text, TG_STR(TASK_ID), TG_STR(INTENT), sizeof(plain)), IICP_CX_DONE);
     expect_with("encrypted_body", "\"\\u0032FHHN3xYYaFkj4hU_TvdJzWcmQiYD5N-c1s0D3dPag\"", IICP_CX_DONE);
     cr_expect(tg_str_eq(opened.plain, TG_STR("{\"messages\":[]}")));
@@ -313,13 +331,15 @@ static struct tg_str open_reply(struct tg_str reply, struct tg_str task_id)
     const struct tg_json_node *conf = tg_json_get(&doc, doc.nodes, TG_STR("iicp_conf_resp"));
     cr_assert(tg_json_string_eq(&doc, tg_json_get(&doc, doc.nodes, TG_STR("task_id")), task_id));
     cr_assert_eq(base64_read(nonce, 12, tg_json_string(&doc, tg_json_get(&doc, conf, TG_STR("nonce")))), 12);
-    int64_t len = base64_read(body, sizeof(body), tg_json_string(&doc, tg_json_get(&doc, conf, TG_STR("encrypted_body"))));
+    int64_t len = base64_read(body, sizeof(body),
+                              tg_json_string(&doc, tg_json_get(&doc, conf, TG_STR("encrypted_body"))));
     int info_len = snprintf(info, sizeof(info), "IICP-CX-RESP-v1%.*s", (int)task_id.len, task_id.ptr);
     int aad_len = snprintf(aad, sizeof(aad), "%.*s|resp", (int)task_id.len, task_id.ptr);
     crypto_hkdf(c, (struct tg_str){(char *)opened.secret, 32}, (struct tg_str){(char *)nonce, 12},
                 (struct tg_str){info, (size_t)info_len}, key, 32);
-    cr_assert_eq(crypto_open(c, key, nonce, (struct tg_str){aad, (size_t)aad_len}, (struct tg_str){body, (size_t)len},
-                             (uint8_t *)body), 0);
+    cr_assert_eq(crypto_open(c, key, nonce, (struct tg_str){aad, (size_t)aad_len},
+                             (struct tg_str){body, (size_t)len}, (uint8_t *)body),
+                 0);
     return (struct tg_str){body, (size_t)len - 16};
 }
 
@@ -338,7 +358,8 @@ static struct tg_str seal(struct tg_str task_id, struct tg_str text, char *out, 
 Test(iicp_cx, a_reply_opens_for_the_client_whatever_the_task_is_called)
 {
     char out[2048];
-    static const struct tg_str names[] = {TG_STR_INIT("t-1"), TG_STR_INIT(""), TG_STR_INIT("a\"b\\c\n"), TG_STR_INIT("\xc3\xa9")};
+    static const struct tg_str names[] = {TG_STR_INIT("t-1"), TG_STR_INIT(""), TG_STR_INIT("a\"b\\c\n"),
+                                          TG_STR_INIT("\xc3\xa9")};
     for (size_t i = 0; i < TG_ARRAY_SIZE(names); i++) {
         struct tg_str sealed = seal(names[i], TG_STR("{\"task_id\":1}"), out, sizeof(out));
         cr_expect(tg_str_eq(open_reply(sealed, names[i]), TG_STR("{\"task_id\":1}")));

@@ -9,6 +9,7 @@ TestSuite(envelope, .init = rig_open, .fini = rig_close);
 #define ID "\"task_id\":\"t-1\""
 #define INTENT "\"intent\":\"" RIG_INTENT "\""
 #define PAYLOAD "\"payload\":{}"
+#define ALPHABET "abcdefghijklmnopqrstuvwxyz"
 
 static const struct {
     const char *body;
@@ -38,6 +39,14 @@ static const struct {
     {"{" ID ",\"intent\":\"urn:iicp:intent:x.test:an:v1\"," PAYLOAD "}", TG_UNKNOWN_INTENT, NULL},
     {"{" ID ",\"intent\":\"urn:iicp:intent:x.test:any:v11\"," PAYLOAD "}", TG_UNKNOWN_INTENT, NULL},
     {"{" ID ",\"intent\":\"urn:iicp:intent:tool:shell:v1\"," PAYLOAD "}", TG_TOOL_DENIED, NULL},
+    {"{" ID ",\"intent\":\"" RIG_INTENT "\\u0000\"," PAYLOAD "}", TG_BAD_URN, NULL},
+    {"{" ID ",\"intent\":\"urn:iicp:intent:x.test:" ALPHABET ALPHABET ALPHABET ALPHABET ":v1\"," PAYLOAD "}", TG_BAD_URN,
+     NULL},
+    /* names that only look like ours */
+    {"{\"taskXid\":\"t\"," INTENT "," PAYLOAD "}", TG_INVALID, "task_id"},
+    {"{\"task_i\":\"t\"," INTENT "," PAYLOAD "}", TG_INVALID, "task_id"},
+    {"{" ID ",\"intend\":\"" RIG_INTENT "\"," PAYLOAD "}", TG_INVALID, "intent"},
+    {"{" ID "," INTENT ",\"Payload\":{}}", TG_INVALID, "payload"},
     /* payload */
     {"{" ID "," INTENT "}", TG_INVALID, "payload"},
     {"{" ID "," INTENT ",\"payload\":null}", TG_INVALID, "payload"},
@@ -97,6 +106,7 @@ Test(envelope, what_is_right_runs)
         RIG_BODY(",\"cx_response_encryption\":\"no\""),
         RIG_BODY(",\"something_new\":{\"task_id\":1},\"else\":[1,2]"),
         RIG_BODY(",\"nonce\":\"\""),
+        RIG_BODY(",\"\":1,\"\\u0070\":2"),
     };
     for (size_t i = 0; i < TG_ARRAY_SIZE(bodies); i++)
         rig_expect_runs(bodies[i]);
@@ -166,6 +176,8 @@ static const struct {
     {"{\"qos\":\"REALTIME\"}", TG_BEST_EFFORT, "REALTIME"},
     {"{\"qos\":\"re\\u0061ltime\"}", TG_REALTIME, "re\\u0061ltime"},
     {"{\"qos\":\"\"}", TG_BEST_EFFORT, ""},
+    {"{\"q\\u006fs\":\"batch\"}", TG_BATCH, "batch"},
+    {"{\"qos\":\"batch\",\"timeout_ms\":500,\"qos\":\"realtime\"}", TG_BATCH, "batch"},
     {"{\"qos\":\"a-class-name-longer-than-there-is-room-for\"}", TG_BEST_EFFORT, ""},
 };
 

@@ -27,19 +27,19 @@ static void make_room(void)
 }
 
 /* A request with everything wrong; mended in the order of the checks, each answer names the next fault. */
-Test(order, is_rate_draining_type_json_envelope_admission_nonce_id)
+Test(order, is_draining_type_json_credentials_rate_envelope_backend_parts_admission_nonce_id)
 {
     struct iicp_request req = request("{");
+    struct iicp_backend backend = {.state = IICP_BACKEND_DRAINING, .reason = IICP_REASON_LOADING, .retry_after_s = 7};
     rig.ic.ids = &rig.ids;
     rig_post(RIG_BODY(",\"nonce\":\"n\"")); /* both names are used up */
     req.origin = TG_STR("https://a.example");
     req.content_type = TG_STR("text/plain");
     for (uint32_t i = 0; i < 3; i++)
         rate_hit(&rig.origins, req.origin, rig.ts.now_ns);
+    rig.settings.auth = IICP_AUTH_REQUIRED;
+    atomic_store_explicit(&rig.shared.backend, iicp_backend_pack(backend), memory_order_relaxed);
     atomic_store_explicit(&rig.admission.draining, 1, memory_order_relaxed);
-    cr_assert_eq(post(req), TG_RATE_LIMITED);
-    cr_assert_eq(rig.task->retry_after_ms, 60000);
-    req.origin.len = 0;
     cr_assert_eq(post(req), TG_DRAINING);
     cr_assert_gt(rig.task->retry_after_ms, 0);
     atomic_store_explicit(&rig.admission.draining, 0, memory_order_relaxed);
@@ -47,7 +47,17 @@ Test(order, is_rate_draining_type_json_envelope_admission_nonce_id)
     req.content_type = TG_STR("application/json");
     cr_assert_eq(post(req), TG_BAD_JSON);
     req.body = TG_STR("{\"nonce\":\"n\"}");
+    cr_assert_eq(post(req), TG_UNAUTHORIZED);
+    rig.settings.auth = IICP_AUTH_OPEN;
+    cr_assert_eq(post(req), TG_RATE_LIMITED);
+    cr_assert_eq(rig.task->retry_after_ms, 60000);
+    req.origin.len = 0;
     cr_assert_eq(post(req), TG_INVALID);
+    req = request(RIG_BODY(",\"nonce\":\"n\",\"trace\":{\"cip_role\":\"boss\"}"));
+    cr_assert_eq(post(req), TG_BACKEND_DRAINING);
+    cr_assert_eq(rig.task->retry_after_ms, 7000);
+    atomic_store_explicit(&rig.shared.backend, 0, memory_order_relaxed);
+    cr_assert_eq(post(req), TG_CIP_INVALID);
     req = request(RIG_BODY(",\"nonce\":\"n\""));
     fill_up();
     cr_assert_eq(post(req), TG_CAPACITY);
@@ -63,10 +73,11 @@ Test(order, within_the_envelope_the_id_comes_before_intent_constraints_and_paylo
     rig_expect("{\"task_id\":\"t\",\"intent\":1,\"constraints\":1}", TG_INVALID, "intent");
     rig_expect("{\"task_id\":\"t\",\"intent\":\"" RIG_INTENT "\",\"constraints\":1,\"nonce\":1}", TG_INVALID,
                "constraints");
-    rig_expect("{\"task_id\":\"t\",\"intent\":\"" RIG_INTENT "\",\"iicp_conf\":{},\"nonce\":1}", TG_CX_NO_KEY,
-               NULL);
+    rig_expect("{\"task_id\":\"t\",\"intent\":\"" RIG_INTENT "\",\"cx_response_encryption\":\"required\",\"nonce\":1}",
+               TG_CX_PLAIN, NULL);
     rig_expect("{\"task_id\":\"t\",\"intent\":\"" RIG_INTENT "\",\"nonce\":1}", TG_INVALID, "nonce");
     rig_expect("{\"task_id\":\"t\",\"intent\":\"" RIG_INTENT "\"}", TG_INVALID, "payload");
+    rig_expect("{\"task_id\":\"t\",\"intent\":\"" RIG_INTENT "\",\"iicp_conf\":{}}", TG_CX_NO_KEY, NULL);
 }
 
 /* ---- media types ----------------------------------------------------------------------------------- */

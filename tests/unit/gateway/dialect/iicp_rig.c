@@ -39,6 +39,11 @@ static void on_resume(void *context, struct task *t)
     iicp_task_resume(context, t);
 }
 
+static void on_forget(void *context, struct task *t)
+{
+    iicp_task_forget(context, t);
+}
+
 /* ---- life cycle ------------------------------------------------------------------------------------ */
 
 static struct tg_doorbell *new_doorbell(void)
@@ -74,13 +79,30 @@ static void make_tasks(void)
     rig.ts.admission = &rig.admission;
     rig.ts.metrics = &rig.metrics;
     rig.ts.resume = on_resume;
+    rig.ts.forget = on_forget;
     rig.ts.context = &rig.ic;
     rig.ts.instances = rig.instances;
     rig.ts.instance_count = 1;
     rig.ts.now_ns = START_NS;
+    atomic_store_explicit(&rig.admission.base_concurrent, 2, memory_order_relaxed);
     atomic_store_explicit(&rig.admission.max_concurrent, 2, memory_order_relaxed);
     atomic_store_explicit(&rig.admission.wait_ms, 2000, memory_order_relaxed);
     atomic_store_explicit(&rig.admission.retry_after_s, 2, memory_order_relaxed);
+}
+
+static void make_room(uint32_t nodes)
+{
+    uint32_t members = JSON_CANONICAL_ROOM(nodes);
+    rig.room = (struct iicp_room){
+        .crypto = crypto_create(),
+        .text = tg_arena_alloc(&rig.arena, BODY_BYTES_MAX, 64),
+        .text_bytes = BODY_BYTES_MAX,
+        .doc = {.nodes = tg_arena_alloc(&rig.arena, nodes * sizeof(struct tg_json_node), 64), .capacity = nodes},
+        .members = {tg_arena_alloc(&rig.arena, members * sizeof(uint32_t), 64), members},
+    };
+    cr_assert_not_null(rig.room.crypto);
+    rig.ic.room = &rig.room;
+    rig.ic.shared = &rig.shared;
 }
 
 static void make_iicp(void)
@@ -101,6 +123,7 @@ static void make_iicp(void)
     rig.ic.doc.nodes = tg_arena_alloc(&rig.arena, nodes * sizeof(struct tg_json_node), 64);
     rig.ic.doc.capacity = nodes;
     random_seed(&rig.ic.random);
+    make_room(nodes);
 }
 
 void rig_open(void)
@@ -117,6 +140,7 @@ void rig_open(void)
 
 void rig_close(void)
 {
+    crypto_destroy(rig.room.crypto);
     tg_arena_finish(&rig.arena);
 }
 

@@ -19,6 +19,8 @@ struct rig {
     struct iicp ic;
     struct iicp_node node;
     struct iicp_settings settings;
+    struct iicp_shared shared;
+    struct iicp_room room;
     struct tg_instance instance;
     struct tg_instance *instances[1];
     struct tg_arena arena;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a node signs, by the contract's test vectors; Python's hmac gave the same, and those the contract lacks. */
+/* What a node signs, by the contract's test vectors; Python's hmac gave the same, and those the contract
+ * lacks. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <math.h>
@@ -42,7 +43,8 @@ Test(iicp_sign, vector_challenge_response)
 
 Test(iicp_sign, nothing_is_signed_without_a_key)
 {
-    struct iicp_receipt r = {TG_STR("t"), 1, TG_STR("0123456789abcdef0123456789abcdef"), TG_STR(KEY), {NULL, 0}};
+    struct iicp_receipt r = {
+        TG_STR("t"), 1, TG_STR("0123456789abcdef0123456789abcdef"), TG_STR(KEY), {NULL, 0}};
     cr_expect_eq(iicp_sign_challenge(c, TG_STR(""), TG_STR("x"), out), -EINVAL);
     cr_expect_eq(iicp_sign_pricing(c, TG_STR(""), 1, TG_STR("per_token"), out), -EINVAL);
     cr_expect_eq(iicp_sign_receipt(c, TG_STR(""), &r, out), -EINVAL);
@@ -68,8 +70,10 @@ static void expect_multiplier(double v, const char *wanted)
     struct tg_json_writer w;
     tg_json_writer_init(&w, text, sizeof(text));
     iicp_pricing_text(v, TG_STR("per_token"), &w);
-    int len = snprintf(all, sizeof(all), "{\"credit_cost_multiplier\":%s,\"pricing_model\":\"per_token\"}", wanted);
-    cr_expect(tg_str_eq((struct tg_str){w.buf, w.len}, (struct tg_str){all, (size_t)len}), "%.*s", (int)w.len, w.buf);
+    int len =
+        snprintf(all, sizeof(all), "{\"credit_cost_multiplier\":%s,\"pricing_model\":\"per_token\"}", wanted);
+    cr_expect(tg_str_eq((struct tg_str){w.buf, w.len}, (struct tg_str){all, (size_t)len}), "%.*s", (int)w.len,
+              w.buf);
 }
 
 Test(iicp_sign, integral_multipliers_are_integers_and_others_as_short_as_can_be)
@@ -94,8 +98,11 @@ Test(iicp_sign, a_multiplier_that_is_no_number_is_not_signed)
 
 static struct iicp_receipt receipt(void)
 {
-    return (struct iicp_receipt){TG_STR("t-1"), 9, TG_STR("0123456789abcdef0123456789abcdef"),
-                                 TG_STR("4062edaf750fb8074e7e83e0c9028c94e32468a8b6f1614774328ef045150f93"), {NULL, 0}};
+    return (struct iicp_receipt){TG_STR("t-1"),
+                                 9,
+                                 TG_STR("0123456789abcdef0123456789abcdef"),
+                                 TG_STR("4062edaf750fb8074e7e83e0c9028c94e32468a8b6f1614774328ef045150f93"),
+                                 {NULL, 0}};
 }
 
 Test(iicp_sign, a_receipt_without_requester)
@@ -163,7 +170,8 @@ static void expect_hash(const char *text, const char *wanted)
 Test(iicp_sign, a_result_is_hashed_as_python_would_write_it)
 {
     expect_hash("{ \"ok\" : true }", "4062edaf750fb8074e7e83e0c9028c94e32468a8b6f1614774328ef045150f93");
-    expect_hash("{\"b\":[1.0,\"\xc3\xa9\"],\"a\":null}", "9cd3565086db8ad35168a97da921423f01bbdc1fc689c78cecaf72bf88ff58cb");
+    expect_hash("{\"b\":[1.0,\"\xc3\xa9\"],\"a\":null}",
+                "9cd3565086db8ad35168a97da921423f01bbdc1fc689c78cecaf72bf88ff58cb");
 }
 
 Test(iicp_sign, a_result_with_more_members_than_room_has_no_hash)
@@ -174,5 +182,6 @@ Test(iicp_sign, a_result_with_more_members_than_room_has_no_hash)
     struct tg_json_error err;
     uint8_t hash[32];
     tg_json_parse(&doc, "{\"a\":1,\"b\":2}", 13, &err);
-    cr_expect_eq(iicp_result_hash(c, &doc, doc.nodes, (struct json_canonical_room){members, 1}, hash), -ENOSPC);
+    cr_expect_eq(iicp_result_hash(c, &doc, doc.nodes, (struct json_canonical_room){members, 1}, hash),
+                 -ENOSPC);
 }

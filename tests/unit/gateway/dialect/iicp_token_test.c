@@ -8,13 +8,17 @@
 #include "gateway/dialect/iicp_token.h"
 
 #define INTENT "urn:iicp:intent:llm:chat:v1"
-#define CLAIMS "{\"v\":1,\"iss\":\"d\",\"sub\":\"c-1\",\"aud\":\"n1\",\"intent\":\"" INTENT "\",\"iat\":1000,\"exp\":1300}"
+#define CLAIMS                                                                                               \
+    "{\"v\":1,\"iss\":\"d\",\"sub\":\"c-1\",\"aud\":\"n1\",\"intent\":\"" INTENT                             \
+    "\",\"iat\":1000,\"exp\":1300}"
 /* Python's cryptography package made it, with the same seed and claims like these. */
-#define PYTHON_CLAIMS                                                                                                  \
-    "eyJ2IjoxLCJpc3MiOiJodHRwczovL2RpcmVjdG9yeS5leGFtcGxlIiwic3ViIjoiYy0xIiwiYXVkIjoibjEiLCJpbnRlbnQiOiJ1cm46aWljcDpp" \
+#define PYTHON_CLAIMS                                                                                        \
+    "eyJ2IjoxLCJpc3MiOiJodHRwczovL2RpcmVjdG9yeS5leGFtcGxlIiwic3ViIjoiYy0xIiwiYXVkIjoibjEiLCJpbnRlbnQiOiJ1cm" \
+    "46aWljcDpp"                                                                                             \
     "bnRlbnQ6bGxtOmNoYXQ6djEiLCJpYXQiOjEwMDAsImV4cCI6MTMwMH0"
-#define PYTHON_SIGNATURE                                                                                               \
-    "0296432ab0cfc0b3bdfee226d351652610a94e59586ce9a1a38ffd1f11e713aceaaf2125eedf77f0979efe48b914c4fec014dc049de9c9af"  \
+#define PYTHON_SIGNATURE                                                                                     \
+    "0296432ab0cfc0b3bdfee226d351652610a94e59586ce9a1a38ffd1f11e713aceaaf2125eedf77f0979efe48b914c4fec014dc" \
+    "049de9c9af"                                                                                             \
     "afa442de73745d03"
 
 static struct crypto *c;
@@ -122,7 +126,8 @@ Test(iicp_token, for_another_node)
 
 Test(iicp_token, for_another_intent)
 {
-    expect_claims("{\"v\":1,\"aud\":\"n1\",\"intent\":\"urn:iicp:intent:llm:chat:v2\",\"exp\":1300}", IICP_TOKEN_INTENT);
+    expect_claims("{\"v\":1,\"aud\":\"n1\",\"intent\":\"urn:iicp:intent:llm:chat:v2\",\"exp\":1300}",
+                  IICP_TOKEN_INTENT);
     expect_claims("{\"v\":1,\"aud\":\"n1\",\"intent\":\"\",\"exp\":1300}", IICP_TOKEN_INTENT);
     expect_claims("{\"v\":1,\"aud\":\"n1\",\"intent\":\"**\",\"exp\":1300}", IICP_TOKEN_INTENT);
 }
@@ -167,7 +172,8 @@ Test(iicp_token, cut_at_any_place)
 {
     struct tg_str whole = TG_STR(PYTHON_CLAIMS "." PYTHON_SIGNATURE);
     for (size_t len = 0; len < whole.len; len++) {
-        enum iicp_token_result r = iicp_token_verify(c, &keys, &cache, (struct tg_str){whole.ptr, len}, &scope);
+        enum iicp_token_result r =
+            iicp_token_verify(c, &keys, &cache, (struct tg_str){whole.ptr, len}, &scope);
         cr_expect_eq(r, IICP_TOKEN_MALFORMED, "%zu characters: %s", len, iicp_token_reason(r).ptr);
     }
 }
@@ -178,8 +184,10 @@ Test(iicp_token, with_any_character_changed)
     for (size_t i = 0; i < sizeof(text) - 1; i++) {
         char before = text[i];
         text[i] = before == '0' ? '1' : '0';
-        enum iicp_token_result r = iicp_token_verify(c, &keys, &cache, (struct tg_str){text, sizeof(text) - 1}, &scope);
-        cr_expect(r == IICP_TOKEN_SIGNATURE || r == IICP_TOKEN_MALFORMED, "%zu: %s", i, iicp_token_reason(r).ptr);
+        enum iicp_token_result r =
+            iicp_token_verify(c, &keys, &cache, (struct tg_str){text, sizeof(text) - 1}, &scope);
+        cr_expect(r == IICP_TOKEN_SIGNATURE || r == IICP_TOKEN_MALFORMED, "%zu: %s", i,
+                  iicp_token_reason(r).ptr);
         text[i] = before;
     }
 }
@@ -281,7 +289,8 @@ Test(iicp_token, more_tokens_than_the_cache_holds_are_verified_again)
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 2 * IICP_TOKEN_SETS * IICP_TOKEN_WAYS; i++) {
             char claims[128];
-            snprintf(claims, sizeof(claims), "{\"v\":1,\"sub\":\"c-%d\",\"aud\":\"n1\",\"intent\":\"*\",\"exp\":1300}", i);
+            snprintf(claims, sizeof(claims),
+                     "{\"v\":1,\"sub\":\"c-%d\",\"aud\":\"n1\",\"intent\":\"*\",\"exp\":1300}", i);
             cr_expect_eq(iicp_token_verify(c, &keys, &cache, signed_token(claims), &scope), IICP_TOKEN_OK);
         }
     }
@@ -310,8 +319,8 @@ Test(iicp_token, a_node_without_token_takes_none)
 static void expect_bearer(struct tg_str header, const char *wanted)
 {
     struct tg_str got = iicp_token_bearer(header);
-    cr_expect(tg_str_eq(got, (struct tg_str){wanted, strlen(wanted)}), "\"%.*s\" gave \"%.*s\"", (int)header.len,
-              header.ptr, (int)got.len, got.ptr);
+    cr_expect(tg_str_eq(got, (struct tg_str){wanted, strlen(wanted)}), "\"%.*s\" gave \"%.*s\"",
+              (int)header.len, header.ptr, (int)got.len, got.ptr);
 }
 
 Test(iicp_token, what_follows_bearer)
@@ -331,5 +340,7 @@ Test(iicp_token, what_is_no_bearer_token)
     expect_bearer(TG_STR("abc"), "");
     expect_bearer(TG_STR("Bearer a b"), "");
     expect_bearer(TG_STR("Bearer a\x80"), "");
-    expect_bearer(TG_STR("\x02" "earer abc"), "");
+    expect_bearer(TG_STR("\x02"
+                         "earer abc"),
+                  "");
 }

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * This host as a member of a network of nodes: its key for confidential tasks, its registration and heartbeats, its
+ * receipts and spans, its capacity by the hour. Reads the configuration into what gateway/control/ works with, and
+ * joins that to the workers: they send events by mailbox, and read keys, backend state and capacity from snapshots.
+ * Thread: control.
+ */
+#ifndef TG_MEMBERSHIP_H
+#define TG_MEMBERSHIP_H
+
+#include "gateway/control/directory.h"
+#include "gateway/control/spans.h"
+#include "gateway/dialect/iicp_events.h"
+
+struct gateway;
+
+#define MEMBERSHIP_CX_TEXT_BYTES 256
+
+struct membership {
+    struct crypto *crypto;
+    struct iicp_keys cx; /* has_cx says whether there is a key */
+    char cx_text[MEMBERSHIP_CX_TEXT_BYTES];
+    char state_dir[1280]; /* empty: there is none */
+    char endpoint[IICP_ENDPOINT_MAX + 1];
+    double multiplier;
+    struct iicp_windows windows;
+    struct zone *zone; /* until the directory takes it over */
+    struct iicp_capability *capabilities; /* by instance, models[2 * i] and the next one belong to it */
+    struct tg_str *models;
+    bool *from_backend;
+    const char **intents;
+    struct directory *directory; /* NULL: not started */
+    struct spans *spans;         /* NULL: none are exported */
+    int exit_code;               /* the process is to leave with; 0: none asked for */
+};
+
+/** Is what is configured valid? Problems go to the log. Changes nothing. Returns 0 or -EINVAL. */
+int membership_check(const struct gateway *g);
+
+/** Before workers exist: read the configuration and the key. Returns 0, or negative errno after having logged why. */
+int membership_open(struct gateway *g);
+/** Start life as a member: with the first turn of the control loop, when workers serve. What cannot be done is logged
+ * and left out. Before workers are started: what this makes stays as it is until they have ended. */
+void membership_start(struct gateway *g);
+/** Take over what of the new configuration can be changed while serving. */
+void membership_reload(struct gateway *g);
+/** After the workers have ended. Directory and spans end with the control loop. */
+void membership_close(struct gateway *g);
+
+/** Prometheus text about the directory and spans. Thread: any. */
+void membership_export(const struct gateway *g, struct metrics_text *t);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Membership as configured: what is valid, the key for confidential tasks, and what is told to a directory. */
+#include <errno.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include "gateway/base/log.h"
+#include "gateway/control/cx_key.h"
+#include "gateway/control/outbound.h"
+#include "gateway/control/store.h"
+#include "gateway.h"
+#include "membership_parts.h"
+
+static struct tg_str text(const char *s)
+{
+    return (struct tg_str){s, strlen(s)};
+}
+
+/* ---- what is valid ------------------------------------------------------------------------------------------- */
+
+int membership_read_windows(const struct config *c, struct iicp_windows *windows, struct zone **zone)
+{
+    size_t offset = 0;
+    const char *why = iicp_windows_parse(text(c->availability_windows), windows, &offset);
+    if (why) {
+        log_error("availability.windows: %s (at character %zu)", why, offset + 1);
+        return -EINVAL;
+    }
+    *zone = zone_load(c->availability_timezone, &why);
+    if (*zone)
+        return 0;
+    log_error("availability.timezone: %s", why);
+    return -EINVAL;
+}
+
+static int check_windows(const struct config *c)
+{
+    struct iicp_windows windows;
+    struct zone *zone;
+    int rc = membership_read_windows(c, &windows, &zone);
+    if (rc == 0)
+        zone_destroy(zone);
+    return rc;
+}
+
+static int read_multiplier(const struct config *c, double *out)
+{
+    char *end;
+    double v = strtod(c->pricing_multiplier, &end);
+    if (*end == '\0' && v >= 0 && v <= 1000) { /* also refuses NaN */
+        *out = v;
+        return 0;
+    }
+    log_error("pricing.multiplier: must be a decimal number within 0 and 1000");
+    return -EINVAL;
+}
+
+/* Served intents are judged once, here: the way of a task need not look at them again. */
+static int check_risks(const struct gateway *g)
+{
+    for (uint32_t i = 0; i < g->instance_count; i++) {
+        const struct tg_instance *in = g->instances[i];
+        const char *fragment = "";
+        enum iicp_risk risk = iicp_intent_risk(text(in->intent), &fragment);
+        if (risk == IICP_RISK_PROHIBITED) {
+            log_error("runner.%s: intent %s is prohibited (\"%s\")", in->name, in->intent, fragment);
+            return -EINVAL;
+        }
+        if (risk == IICP_RISK_HIGH && !g->config.iicp_allow_high_risk) {
+            log_error("runner.%s: intent %s is of high risk (\"%s\"); iicp.allow_high_risk would serve it", in->name,
+                      in->intent, fragment);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static int check_url(const char *key, const char *url)
+{
+    struct outbound_url parts;
+    const char *why = url[0] ? outbound_url_parse(text(url), &parts) : NULL;
+    if (!why)
+        return 0;
+    log_error("%s: %s", key, why);
+    return -EINVAL;
+}
+
+int membership_check(const struct gateway *g)
+{
+    const struct config *c = &g->config;
+    double multiplier;
+    int rc = check_risks(g);
+    rc = check_windows(c) < 0 ? -EINVAL : rc;
+    rc = read_multiplier(c, &multiplier) < 0 ? -EINVAL : rc;
+    rc = check_url("directory.url", c->directory_url) < 0 ? -EINVAL : rc;
+    rc = check_url("directory.public_endpoint", c->directory_public_endpoint) < 0 ? -EINVAL : rc;
+    rc = check_url("backend.url", c->backend_url) < 0 ? -EINVAL : rc;
+    return check_url("trace.endpoint", c->trace_endpoint) < 0 ? -EINVAL : rc;
+}
+
+/* ---- the key for confidential tasks ---------------------------------------------------------------------------- */
+
+static bool cx_wanted(const struct config *c)
+{
+    return c->cx_mode == CONFIG_CX_ON || (c->cx_mode == CONFIG_CX_AUTO && (c->directory_url[0] || c->cx_key_dir[0]));
+}
+
+/* Without one where one is needed, clients that insist on it go elsewhere: said, but no reason not to serve. */
+static int cx_open(struct gateway *g)
+{
+    struct membership *m = &g->membership;
+    const char *why = "";
+    struct tg_json_writer w;
+    int rc = cx_key_load(m->crypto, g->config.cx_key_dir, m->state_dir, g->node.id, &m->cx, &why);
+    if (rc < 0) {
+        bool must = g->config.cx_mode == CONFIG_CX_ON;
+        m->cx = (struct iicp_keys){0};
+        log_write(must ? TG_LOG_ERROR : TG_LOG_WARN, "no confidential tasks: %s", why);
+        return must ? rc : 0;
+    }
+    tg_json_writer_init(&w, m->cx_text, sizeof(m->cx_text) - 1);
+    iicp_cx_public_write(&m->cx, &w);
+    TG_ASSERT(!w.overflow);
+    m->cx_text[w.len] = '\0';
+    return 0;
+}
+
+/* ---- what is told ------------------------------------------------------------------------------------------------- */
+
+/* In a lab the address that is listened on will do; else nobody but the operator knows it. */
+static void choose_endpoint(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    char *out = g->membership.endpoint;
+    if (c->directory_public_endpoint[0]) {
+        snprintf(out, IICP_ENDPOINT_MAX + 1, "%s", c->directory_public_endpoint);
+    } else if (c->directory_url[0] && c->directory_allow_private && c->server_listen.count > 0 &&
+               (c->server_listen.address[0][0] == '[' || strchr("123456789", c->server_listen.address[0][0]))) {
+        snprintf(out, IICP_ENDPOINT_MAX + 1, "http://%s", c->server_listen.address[0]);
+    }
+}
+
+static int describe_capabilities(struct gateway *g)
+{
+    struct membership *m = &g->membership;
+    uint32_t n = g->instance_count;
+    m->capabilities = calloc(n + 1, sizeof(*m->capabilities));
+    m->models = calloc(2 * n + 2, sizeof(*m->models));
+    m->from_backend = calloc(n + 1, sizeof(*m->from_backend));
+    m->intents = calloc(n + 1, sizeof(*m->intents));
+    if (!m->capabilities || !m->models || !m->from_backend || !m->intents)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t count = 0;
+        if (g->node.model[0])
+            m->models[2 * i + count++] = text(g->node.model);
+        m->models[2 * i + count++] = text(g->instances[i]->name);
+        m->intents[i] = g->instances[i]->intent;
+        m->from_backend[i] = g->config.backend_url[0] != '\0';
+        m->capabilities[i] = (struct iicp_capability){
+            .intent = text(g->instances[i]->intent),
+            .models = {&m->models[2 * i], count},
+            .max_tokens = g->config.node_max_tokens,
+        };
+    }
+    return 0;
+}
+
+static struct iicp_cip_config cip_of(const struct config *c)
+{
+    return iicp_cip_bounded((struct iicp_cip_config){
+        .enabled = c->cip_enabled,
+        .allow_coordinator = c->cip_allow_coordinator,
+        .allow_worker = c->cip_allow_worker,
+        .allow_tool_execution = c->iicp_allow_tool_execution,
+        .max_replicas = c->cip_max_replicas,
+        .max_worker_timeout_ms = c->cip_max_worker_timeout_ms,
+        .max_concurrent_remote = c->cip_max_concurrent_remote,
+    });
+}
+
+/* The names that directories know; theirs for any server that speaks OpenAI's protocol is "custom". */
+static const char *backend_word(const struct config *c)
+{
+    static const char *const words[] = {"custom", "custom", "ollama", "lmstudio", "vllm", "llamacpp", "meshllm", "anthropic"};
+    return c->backend_url[0] ? words[c->backend_type] : "";
+}
+
+static enum backend_kind backend_kind(const struct config *c)
+{
+    return c->backend_type == CONFIG_BACKEND_OLLAMA     ? BACKEND_OLLAMA
+           : c->backend_type == CONFIG_BACKEND_LMSTUDIO ? BACKEND_LMSTUDIO
+                                                        : BACKEND_OTHER;
+}
+
+static struct iicp_registration registration_of(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    struct membership *m = &g->membership;
+    return (struct iicp_registration){
+        .endpoint = text(m->endpoint),
+        .region = text(g->node.region),
+        .capabilities = m->capabilities,
+        .capability_count = g->instance_count,
+        .tokens_per_min = c->node_tokens_per_min,
+        .backend = text(backend_word(c)),
+        .cx_public_key = text(m->cx_text),
+        .sdk_language = TG_STR("c"),
+        .sdk_version = TG_STR(TASKGATE_VERSION),
+        .implementation_name = TG_STR("taskgate"),
+        .implementation_version = TG_STR(TASKGATE_VERSION),
+        .operator_display_name = text(c->directory_operator_name),
+        .cip = g->node.cip,
+    };
+}
+
+void membership_describe(struct gateway *g, struct directory_options *o)
+{
+    const struct config *c = &g->config;
+    struct membership *m = &g->membership;
+    const char *supervised = getenv("IICP_SUPERVISED");
+    *o = (struct directory_options){
+        .url = c->directory_url,
+        .node_name = c->node_name,
+        .node_id = g->node.id,
+        .state_dir = m->state_dir[0] ? m->state_dir : NULL,
+        .timeout_ms = c->directory_timeout_ms,
+        .heartbeat_ms = c->directory_heartbeat_ms,
+        .check_registry = c->directory_check_registry,
+        .allow_private = c->directory_allow_private,
+        .supervised = supervised && strcmp(supervised, "1") == 0,
+        .registration = registration_of(g),
+        .from_backend = m->from_backend,
+        .pricing = {.declared = c->pricing_enabled, .multiplier = m->multiplier,
+                    .model = (enum iicp_pricing_model)c->pricing_model},
+        .sign_pricing = c->pricing_sign,
+        .receipts = c->receipts_enabled,
+        .receipts_max = c->receipts_entries,
+        .backend = {c->backend_url, backend_kind(c), c->node_model, c->backend_probe_ms},
+        .backend_has_tags = c->backend_type == CONFIG_BACKEND_OLLAMA || c->backend_type == CONFIG_BACKEND_CUSTOM,
+        .cx = m->cx.has_cx ? &m->cx : NULL,
+    };
+}
+
+int membership_open(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    struct membership *m = &g->membership;
+    int rc = membership_check(g);
+    if (rc < 0)
+        return rc;
+    if (!store_dir(c->node_state_dir, m->state_dir))
+        m->state_dir[0] = '\0';
+    m->crypto = crypto_create();
+    if (!m->crypto || describe_capabilities(g) < 0)
+        return -ENOMEM;
+    g->node.cip = cip_of(c);
+    g->node.allow_high_risk = c->iicp_allow_high_risk;
+    g->node.report = (c->directory_url[0] && c->receipts_enabled ? IICP_WANT_RECEIPT : 0u) |
+                     (c->trace_endpoint[0] ? IICP_WANT_SPAN : 0u);
+    choose_endpoint(g);
+    read_multiplier(c, &m->multiplier);
+    rc = membership_read_windows(c, &m->windows, &m->zone);
+    return rc == 0 && cx_wanted(c) ? cx_open(g) : rc;
+}
