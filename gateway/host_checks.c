@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `taskgate doctor` can only learn from the gateway's own parts: runners, ports, the network loop, certificates. */
+/* What `taskgate doctor` can only learn from the gateway's own parts: runners, ports, the network loop,
+ * certificates. */
 #include <errno.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -14,7 +15,7 @@
 
 #define CERTIFICATE_WARN_DAYS 14
 
-/* ---- runners ---------------------------------------------------------------------------------------------- */
+/* ---- runners ----------------------------------------------------------------------------------------- */
 
 static bool known(const struct config_runner *r, const char **type)
 {
@@ -41,7 +42,7 @@ static void check_runners(struct doctor *d, struct doctor_finding *f)
                d->config->runner_count);
 }
 
-/* ---- ports ------------------------------------------------------------------------------------------------ */
+/* ---- ports ------------------------------------------------------------------------------------------- */
 
 static bool check_ports_of(const struct config_listen *list, struct doctor_finding *f)
 {
@@ -49,7 +50,8 @@ static bool check_ports_of(const struct config_listen *list, struct doctor_findi
     for (uint32_t i = 0; i < list->count; i++)
         if (strncmp(list->address[i], LISTEN_UNIX "/", strlen(LISTEN_UNIX) + 1) != 0 &&
             listen_check_free(list->address[i], error, sizeof(error)) < 0) {
-            doctor_say(f, DOCTOR_FAIL, DOCTOR_LOCAL_UNHEALTHY, "stop what listens there, or change server.listen", "%s", error);
+            doctor_say(f, DOCTOR_FAIL, DOCTOR_LOCAL_UNHEALTHY,
+                       "stop what listens there, or change server.listen", "%s", error);
             return false;
         }
     return true;
@@ -63,13 +65,16 @@ static void check_ports(struct doctor *d, struct doctor_finding *f)
         doctor_say(f, DOCTOR_OK, DOCTOR_HEALTHY, "", "free");
 }
 
-/* ---- the network loop ------------------------------------------------------------------------------------- */
+/* ---- the network loop -------------------------------------------------------------------------------- */
 
 static void check_io(struct doctor *d, struct doctor_finding *f)
 {
     static const struct net_handlers nobody;
     static const char *const wanted[] = {"auto", "io_uring", "epoll"};
-    struct net_options o = {.handlers = &nobody, .wake_fd = eventfd(0, EFD_CLOEXEC), .conns_max = 16, .buffers = 16,
+    struct net_options o = {.handlers = &nobody,
+                            .wake_fd = eventfd(0, EFD_CLOEXEC),
+                            .conns_max = 16,
+                            .buffers = 16,
                             .buffer_bytes = 4096};
     struct net *net = NULL;
     char why[256] = "";
@@ -78,7 +83,8 @@ static void check_io(struct doctor *d, struct doctor_finding *f)
         doctor_say(f, DOCTOR_FAIL, DOCTOR_LOCAL_UNHEALTHY, "server.io = \"auto\" falls back to epoll",
                    "%s is refused here: %s", wanted[d->config->server_io], strerror(-rc));
     else if (why[0])
-        doctor_say(f, DOCTOR_WARN, DOCTOR_HEALTHY, "allow it (seccomp, kernel.io_uring_disabled, memlock), or set server.io = \"epoll\"",
+        doctor_say(f, DOCTOR_WARN, DOCTOR_HEALTHY,
+                   "allow it (seccomp, kernel.io_uring_disabled, memlock), or set server.io = \"epoll\"",
                    "epoll: %s", why);
     else
         doctor_say(f, DOCTOR_OK, DOCTOR_HEALTHY, "", "%s", net->ops->name);
@@ -88,7 +94,7 @@ static void check_io(struct doctor *d, struct doctor_finding *f)
         close(o.wake_fd);
 }
 
-/* ---- certificates ----------------------------------------------------------------------------------------- */
+/* ---- certificates ------------------------------------------------------------------------------------ */
 
 /* Days until it is no longer valid; negative if it is not. False if the file has none. */
 static bool days_left(const char *path, int *days)
@@ -110,8 +116,11 @@ static bool days_left(const char *path, int *days)
 static struct tls_settings tls_of(const struct config *c)
 {
     return (struct tls_settings){
-        .certificate = c->tls_certificate, .key = c->tls_key, .client_ca = c->tls_client_ca,
-        .client_auth = (enum tls_client_auth)c->tls_client_auth, .only_1_3 = c->tls_min_version == CONFIG_TLS_1_3,
+        .certificate = c->tls_certificate,
+        .key = c->tls_key,
+        .client_ca = c->tls_client_ca,
+        .client_auth = (enum tls_client_auth)c->tls_client_auth,
+        .only_1_3 = c->tls_min_version == CONFIG_TLS_1_3,
     };
 }
 
@@ -128,16 +137,21 @@ static void check_certificate(struct doctor *d, struct doctor_finding *f)
     if (tls_store_open(&settings, 1, &store, error) < 0)
         doctor_say(f, DOCTOR_FAIL, DOCTOR_LOCAL_UNHEALTHY, "see docs/tls.md", "%s", error);
     else if (!days_left(d->config->tls_certificate, &days) || days < 0)
-        doctor_say(f, DOCTOR_FAIL, DOCTOR_LOCAL_UNHEALTHY, "renew tls.certificate", "the certificate is not valid now");
+        doctor_say(f, DOCTOR_FAIL, DOCTOR_LOCAL_UNHEALTHY, "renew tls.certificate",
+                   "the certificate is not valid now");
     else
         doctor_say(f, days < CERTIFICATE_WARN_DAYS ? DOCTOR_WARN : DOCTOR_OK, DOCTOR_HEALTHY,
-                   days < CERTIFICATE_WARN_DAYS ? "renew tls.certificate" : "", "valid for %d more days", days);
+                   days < CERTIFICATE_WARN_DAYS ? "renew tls.certificate" : "", "valid for %d more days",
+                   days);
     if (store)
         tls_store_close(store);
 }
 
 static const struct doctor_check checks[] = {
-    {"runners", check_runners}, {"ports", check_ports}, {"io", check_io}, {"certificate", check_certificate},
+    {"runners", check_runners},
+    {"ports", check_ports},
+    {"io", check_io},
+    {"certificate", check_certificate},
 };
 
 const struct doctor_checks host_checks = {checks, TG_ARRAY_SIZE(checks)};

@@ -21,8 +21,10 @@ static const struct {
 
 static void usage(FILE *out)
 {
-    fputs("taskgate " TASKGATE_VERSION ": takes small tasks from the network, batches them onto a device, answers.\n\n"
-          "usage: taskgate COMMAND ... (--help after it tells more)\n\n", out);
+    fputs("taskgate " TASKGATE_VERSION
+          ": takes small tasks from the network, batches them onto a device, answers.\n\n"
+          "usage: taskgate COMMAND ... (--help after it tells more)\n\n",
+          out);
     for (size_t i = 0; i < TG_ARRAY_SIZE(commands); i++) {
         char usage_of[48];
         snprintf(usage_of, sizeof(usage_of), "%s %s", commands[i].name, commands[i].arguments);
@@ -91,7 +93,7 @@ static int serve(int argc, char **argv, char **envp)
     return code;
 }
 
-/* ---- commands --------------------------------------------------------------------------------------------- */
+/* ---- commands ---------------------------------------------------------------------------------------- */
 
 int command_serve(int argc, char **argv, char **envp)
 {
@@ -150,8 +152,8 @@ static int unknown(const char *word)
     for (size_t i = 0; i < TG_ARRAY_SIZE(commands); i++)
         names[i] = commands[i].name;
     const char *near = nearest_word(word, names, TG_ARRAY_SIZE(names));
-    fprintf(stderr, "taskgate: there is no command \"%s\"%s%s%s (see taskgate help)\n", word, near ? ", did you mean \"" : "",
-            near ? near : "", near ? "\"?" : "");
+    fprintf(stderr, "taskgate: there is no command \"%s\"%s%s%s (see taskgate help)\n", word,
+            near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     return EXIT_USAGE;
 }
 

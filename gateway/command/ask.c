@@ -31,7 +31,8 @@ static void parse(struct answer *a)
     if (a->body_len == 0)
         return;
     size_t room = TG_JSON_NODES_MAX(a->body_len);
-    a->doc = (struct tg_json_doc){.nodes = malloc(room * sizeof(struct tg_json_node)), .capacity = (uint32_t)room};
+    a->doc =
+        (struct tg_json_doc){.nodes = malloc(room * sizeof(struct tg_json_node)), .capacity = (uint32_t)room};
     if (a->doc.nodes && tg_json_parse(&a->doc, a->body, a->body_len, &err) == 0)
         return;
     free(a->doc.nodes);
@@ -85,7 +86,7 @@ void answer_finish(struct answer *a)
     *a = (struct answer){0};
 }
 
-/* ---- looking into it -------------------------------------------------------------------------------------- */
+/* ---- looking into it --------------------------------------------------------------------------------- */
 
 const struct tg_json_node *answer_object(const struct answer *a)
 {
@@ -125,8 +126,9 @@ struct tg_str answer_header(const struct answer *a, const char *name)
 void answer_code(const struct answer *a, char *out, size_t cap)
 {
     const struct tg_json_node *error = answer_get(a, "error");
-    const struct tg_json_node *code = error && error->type == TG_JSON_OBJECT ? tg_json_get(&a->doc, error, TG_STR("code"))
-                                                                             : answer_get(a, "code");
+    const struct tg_json_node *code = error && error->type == TG_JSON_OBJECT
+                                          ? tg_json_get(&a->doc, error, TG_STR("code"))
+                                          : answer_get(a, "code");
     int64_t len = code && code->type == TG_JSON_STRING ? tg_json_unescape(&a->doc, code, out, cap - 1) : 0;
     out[len > 0 ? len : 0] = '\0';
 }

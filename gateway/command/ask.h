@@ -9,8 +9,8 @@
 #define ASK_URL_MAX 2048
 
 struct answer {
-    bool over;       /* set when it is complete: for those that ask several at once */
-    int error;       /* 0, or negative errno: no answer at all, `why` tells */
+    bool over; /* set when it is complete: for those that ask several at once */
+    int error; /* 0, or negative errno: no answer at all, `why` tells */
     char why[192];
     uint32_t status, retry_after_s;
     char content_type[96];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The commands of `taskgate` beside serving. Each has main()'s arguments without the program's name: argv[0] is the
- * command's word. Results go to stdout, everything else to stderr; secrets go to neither, and come by no flag.
+ * The commands of `taskgate` beside serving. Each has main()'s arguments without the program's name: argv[0]
+ * is the command's word. Results go to stdout, everything else to stderr; secrets go to neither, and come by
+ * no flag.
  */
 #ifndef TG_COMMAND_H
 #define TG_COMMAND_H

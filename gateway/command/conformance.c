@@ -10,11 +10,16 @@
 #include "gateway/control/store.h"
 #include "show.h"
 
+#define URL_BYTES_MAX 1024 /* leaves room for every path */
+
 #define AT(member) offsetof(struct conformance, member)
 static const struct option_row rows[] = {
-    {"intent", OPTION_TEXT, AT(intent), 0, 0, "URN", "the intent to send tasks of [the first in the node's health]"},
-    {"payload", OPTION_TEXT, AT(payload), 0, 0, "JSON", "a payload that the node can serve [known for some intents]"},
-    {"slow-payload", OPTION_TEXT, AT(slow_payload), 0, 0, "JSON", "one that takes 500 ms or more, for QOS-ADMIT-01"},
+    {"intent", OPTION_TEXT, AT(intent), 0, 0, "URN",
+     "the intent to send tasks of [the first in the node's health]"},
+    {"payload", OPTION_TEXT, AT(payload), 0, 0, "JSON",
+     "a payload that the node can serve [known for some intents]"},
+    {"slow-payload", OPTION_TEXT, AT(slow_payload), 0, 0, "JSON",
+     "one that takes 500 ms or more, for QOS-ADMIT-01"},
     {"cx-key", OPTION_TEXT, AT(cx_key), 0, 0, "KEY", "the node's public key [as its directory shows it]"},
     {"token-file", OPTION_TEXT, AT(token_file), 0, 0, "PATH", "holds a token for a node that wants one"},
     {"json", OPTION_BOOL, AT(json), 0, 0, "", "print the report as JSON"},
@@ -24,8 +29,10 @@ static const struct option_row rows[] = {
 static const struct options_spec spec = {
     .command = "conformance",
     .arguments = "URL [flags]",
-    .about = "Checks a node, any node, against the contract of provider nodes; docs/conformance.md lists the checks. Sends it\n"
-             "a few dozen small tasks. Checks that need a directory use directory.url (IICP_DIRECTORY_URL). Exit status:\n"
+    .about = "Checks a node, any node, against the contract of provider nodes; docs/conformance.md lists the "
+             "checks. Sends it\n"
+             "a few dozen small tasks. Checks that need a directory use directory.url (IICP_DIRECTORY_URL). "
+             "Exit status:\n"
              "0 none failed, 1 some did, 2 wrong flag, 4 the node gave no answer.",
     .rows = rows,
     .row_count = TG_ARRAY_SIZE(rows),
@@ -44,7 +51,8 @@ static const struct {
 static const struct {
     const char *intent, *payload, *slow;
 } payloads[] = {
-    {"urn:iicp:intent:llm:chat:v1", "{\"messages\":[{\"role\":\"user\",\"content\":\"Say pong.\"}],\"max_tokens\":8}", NULL},
+    {"urn:iicp:intent:llm:chat:v1",
+     "{\"messages\":[{\"role\":\"user\",\"content\":\"Say pong.\"}],\"max_tokens\":8}", NULL},
     {"urn:iicp:intent:llm:completion:v1", "{\"prompt\":\"ping\",\"max_tokens\":8}", NULL},
     {"urn:iicp:intent:llm:embedding:v1", "{\"input\":\"ping\"}", NULL},
     {"urn:iicp:intent:safety:moderate:v1", "{\"input\":\"ping\"}", NULL},
@@ -53,7 +61,7 @@ static const struct {
     {"urn:iicp:intent:x.taskgate:noop:v1", "{\"sleep_ms\":1}", "{\"sleep_ms\":700}"},
 };
 
-/* ---- words ------------------------------------------------------------------------------------------------ */
+/* ---- words ------------------------------------------------------------------------------------------- */
 
 struct finding pass(void)
 {
@@ -80,7 +88,7 @@ struct finding skip(const char *format, ...)
     return f;
 }
 
-/* ---- preparation ------------------------------------------------------------------------------------------ */
+/* ---- preparation ------------------------------------------------------------------------------------- */
 
 static struct tg_str text(const char *s)
 {
@@ -103,7 +111,8 @@ static void choose_payload(struct conformance *c)
 
 static void choose_intent(struct conformance *c)
 {
-    const struct tg_json_node *intent = answer_get(&c->health, "intent"), *id = answer_get(&c->health, "node_id");
+    const struct tg_json_node *intent = answer_get(&c->health, "intent"),
+                              *id = answer_get(&c->health, "node_id");
     if (c->intent)
         snprintf(c->intent_used, sizeof(c->intent_used), "%s", c->intent);
     else if (intent && intent->type == TG_JSON_STRING)
@@ -117,7 +126,9 @@ static void choose_intent(struct conformance *c)
 static void find_key(struct conformance *c)
 {
     static struct found_nodes found; /* large */
-    struct iicp_discover question = {.intent = text(c->intent_used), .limit = FINDER_NODES_MAX, .min_reputation = -1,
+    struct iicp_discover question = {.intent = text(c->intent_used),
+                                     .limit = FINDER_NODES_MAX,
+                                     .min_reputation = -1,
                                      .max_multiplier = -1};
     if (c->cx_key)
         c->has_peer = iicp_cx_peer_from_key(c->crypto, text(c->cx_key), &c->peer) == 0;
@@ -126,7 +137,8 @@ static void find_key(struct conformance *c)
     bool fine = finder_discover(c->client, "conformance", c->config, &question, &found);
     for (uint32_t i = 0; fine && i < found.count; i++)
         if (strcmp(found.nodes[i].node_id, c->node_id) == 0 && found.nodes[i].cx_public_key)
-            c->has_peer = iicp_cx_peer_read(c->crypto, &found.answer.doc, found.nodes[i].cx_public_key, &c->peer) == 0;
+            c->has_peer =
+                iicp_cx_peer_read(c->crypto, &found.answer.doc, found.nodes[i].cx_public_key, &c->peer) == 0;
     found_finish(&found);
 }
 
@@ -153,7 +165,7 @@ static bool reach(struct conformance *c)
     return c->health.error == 0;
 }
 
-/* ---- the report ------------------------------------------------------------------------------------------- */
+/* ---- the report -------------------------------------------------------------------------------------- */
 
 struct report {
     uint32_t counts[3];
@@ -201,8 +213,10 @@ static void print_report(const struct conformance *c, const struct report *r)
     struct tm tm;
     strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
     if (c->json)
-        printf("{\"pass_count\":%u,\"fail_count\":%u,\"skip_count\":%u,\"last_run_at\":\"%s\",\"tests\":%.*s}\n",
-               r->counts[VERDICT_PASS], r->counts[VERDICT_FAIL], r->counts[VERDICT_SKIP], when, (int)r->w.len, r->text);
+        printf(
+            "{\"pass_count\":%u,\"fail_count\":%u,\"skip_count\":%u,\"last_run_at\":\"%s\",\"tests\":%.*s}\n",
+            r->counts[VERDICT_PASS], r->counts[VERDICT_FAIL], r->counts[VERDICT_SKIP], when, (int)r->w.len,
+            r->text);
     else
         printf("%u passed, %u failed, %u skipped\n", r->counts[VERDICT_PASS], r->counts[VERDICT_FAIL],
                r->counts[VERDICT_SKIP]);
@@ -251,9 +265,13 @@ int command_conformance(int argc, char **argv, char **envp)
     if (read != OPTIONS_GO)
         return read == OPTIONS_HELPED ? EXIT_OK : EXIT_USAGE;
     c.url = c.options.words[0];
-    const char *wrong = c.url ? outbound_url_parse(text(c.url), &parts) : "whose? Give the node's base address";
+    const char *wrong =
+        c.url ? outbound_url_parse(text(c.url), &parts) : "whose? Give the node's base address";
+    if (!wrong && strlen(c.url) > URL_BYTES_MAX)
+        wrong = "is too long";
     if (wrong)
-        fprintf(stderr, "taskgate conformance: %s%s%s (see --help)\n", c.url ? c.url : "", c.url ? ": " : "", wrong);
+        fprintf(stderr, "taskgate conformance: %s%s%s (see --help)\n", c.url ? c.url : "", c.url ? ": " : "",
+                wrong);
     if (wrong || !read_token(&c))
         return EXIT_USAGE;
     int code = options_config(&c.options, envp, &config);

@@ -7,7 +7,8 @@ static struct finding refused(struct conformance *c, const char *members, const 
 {
     struct answer a;
     char body[1024];
-    int n = snprintf(body, sizeof(body), "{\"task_id\":\"cx-1\",\"intent\":\"%s\",%s}", c->intent_used, members);
+    int n =
+        snprintf(body, sizeof(body), "{\"task_id\":\"cx-1\",\"intent\":\"%s\",%s}", c->intent_used, members);
     conformance_ask(c, "POST", "/v1/task", NULL, (struct tg_str){body, (size_t)n}, &a);
     struct finding f = conformance_refusal(&a, 400, code);
     if (f.verdict == VERDICT_FAIL && other && conformance_refusal(&a, 400, other).verdict == VERDICT_PASS)
@@ -24,8 +25,8 @@ struct finding conformance_cx_plain(struct conformance *c)
         return f;
     if (c->payload_used.len > 512)
         return skip("--payload is too long for this check");
-    snprintf(members, sizeof(members), "\"payload\":%.*s,\"cx_response_encryption\":\"required\"", (int)c->payload_used.len,
-             c->payload_used.ptr);
+    snprintf(members, sizeof(members), "\"payload\":%.*s,\"cx_response_encryption\":\"required\"",
+             (int)c->payload_used.len, c->payload_used.ptr);
     return refused(c, members, "IICP-CX-03", NULL);
 }
 
@@ -33,17 +34,21 @@ struct finding conformance_cx_garbage(struct conformance *c)
 {
     if (!c->intent_used[0])
         return skip("the node's health names no intent: --intent");
-    return refused(c, "\"iicp_conf\":{\"version\":1,\"recipient_key_id\":\"cx-0000000000000000\",\"kem_ciphertext\":\"AAAA\","
-                      "\"nonce\":\"AAAA\",\"aad\":\"AAAA\",\"encrypted_body\":\"AAAA\",\"plaintext_size\":1}",
+    return refused(c,
+                   "\"iicp_conf\":{\"version\":1,\"recipient_key_id\":\"cx-0000000000000000\",\"kem_"
+                   "ciphertext\":\"AAAA\","
+                   "\"nonce\":\"AAAA\",\"aad\":\"AAAA\",\"encrypted_body\":\"AAAA\",\"plaintext_size\":1}",
                    "IICP-CX-02", "IICP-CX-01");
 }
 
-/* ---- sealed ----------------------------------------------------------------------------------------------- */
+/* ---- sealed ------------------------------------------------------------------------------------------ */
 
 static struct finding can_seal(const struct conformance *c)
 {
     struct finding f = conformance_can_ask(c);
-    return f.verdict == VERDICT_PASS && !c->has_peer ? skip("the node's key is not known: --cx-key, or --directory.url") : f;
+    return f.verdict == VERDICT_PASS && !c->has_peer
+               ? skip("the node's key is not known: --cx-key, or --directory.url")
+               : f;
 }
 
 static void send_text(struct conformance *c, const char *body, size_t len, struct answer *a)
@@ -51,15 +56,16 @@ static void send_text(struct conformance *c, const char *body, size_t len, struc
     conformance_ask(c, "POST", "/v1/task", NULL, (struct tg_str){body, len}, a);
 }
 
-static struct finding opens(struct conformance *c, const struct answer *a, const uint8_t *secret, struct tg_str task_id)
+static struct finding opens(struct conformance *c, const struct answer *a, const uint8_t *secret,
+                            struct tg_str task_id)
 {
     struct tg_str plain;
     char *room = malloc(a->body_len + 1);
     struct finding f = conformance_answered(a, 200);
     if (f.verdict == VERDICT_PASS && !answer_object(a))
         f = fail("the answer is no JSON object");
-    else if (f.verdict == VERDICT_PASS && (!room || iicp_cx_reply_open(c->crypto, secret, &a->doc, task_id, room,
-                                                                       a->body_len, &plain) < 0))
+    else if (f.verdict == VERDICT_PASS && (!room || iicp_cx_reply_open(c->crypto, secret, &a->doc, task_id,
+                                                                       room, a->body_len, &plain) < 0))
         f = fail("the reply is not sealed for this request");
     else if (f.verdict == VERDICT_PASS && !memmem(plain.ptr, plain.len, task_id.ptr, task_id.len))
         f = fail("what was sealed does not name the task");
@@ -69,7 +75,10 @@ static struct finding opens(struct conformance *c, const struct answer *a, const
 
 static char *seal(struct conformance *c, const char *task_id, size_t *len, uint8_t *secret)
 {
-    struct envelope e = {.task_id = task_id, .intent = c->intent_used, .payload = c->payload_used, .timeout_ms = 30000,
+    struct envelope e = {.task_id = task_id,
+                         .intent = c->intent_used,
+                         .payload = c->payload_used,
+                         .timeout_ms = 30000,
                          .peer = &c->peer};
     return envelope_write(c->crypto, &e, len, secret);
 }

@@ -11,7 +11,7 @@ static struct tg_str text(const char *s)
     return (struct tg_str){s, strlen(s)};
 }
 
-/* ---- health ----------------------------------------------------------------------------------------------- */
+/* ---- health ------------------------------------------------------------------------------------------ */
 
 struct finding conformance_conf_health(struct conformance *c)
 {
@@ -43,8 +43,9 @@ struct finding conformance_health_status(struct conformance *c)
     if (!tg_json_string_eq(&c->health.doc, status, TG_STR("ok")) &&
         !tg_json_string_eq(&c->health.doc, status, TG_STR("degraded")))
         return fail("status is neither ok nor degraded");
-    return strncmp(c->health.content_type, "application/json", 16) == 0 ? pass()
-                                                                        : fail("Content-Type is not application/json");
+    return strncmp(c->health.content_type, "application/json", 16) == 0
+               ? pass()
+               : fail("Content-Type is not application/json");
 }
 
 struct finding conformance_health_head(struct conformance *c)
@@ -64,7 +65,8 @@ struct finding conformance_health_head(struct conformance *c)
 
 struct finding conformance_health_load(struct conformance *c)
 {
-    double load = conformance_number(&c->health, "load", -1), active = conformance_number(&c->health, "active_jobs", -1);
+    double load = conformance_number(&c->health, "load", -1),
+           active = conformance_number(&c->health, "active_jobs", -1);
     double max = conformance_number(&c->health, "max_concurrent", -1);
     double effective = conformance_number(&c->health, "effective_max_concurrent", max);
     const struct tg_json_node *available = answer_get(&c->health, "available");
@@ -76,16 +78,19 @@ struct finding conformance_health_load(struct conformance *c)
         return fail("effective_max_concurrent is over max_concurrent");
     if (!available || (available->type != TG_JSON_TRUE && available->type != TG_JSON_FALSE))
         return fail("available is neither true nor false");
-    return available->type == TG_JSON_TRUE && active >= effective ? fail("available, with all of its slots taken") : pass();
+    return available->type == TG_JSON_TRUE && active >= effective
+               ? fail("available, with all of its slots taken")
+               : pass();
 }
 
-/* ---- HTTP ------------------------------------------------------------------------------------------------- */
+/* ---- HTTP -------------------------------------------------------------------------------------------- */
 
 static struct finding has_cors(const struct answer *a)
 {
     if (!tg_str_eq(answer_header(a, "Access-Control-Allow-Origin"), TG_STR("*")))
         return fail("Access-Control-Allow-Origin is not *");
-    if (!answer_header(a, "Access-Control-Allow-Methods").len || !answer_header(a, "Access-Control-Allow-Headers").len)
+    if (!answer_header(a, "Access-Control-Allow-Methods").len ||
+        !answer_header(a, "Access-Control-Allow-Headers").len)
         return fail("Access-Control-Allow-Methods or -Headers is missing");
     return pass();
 }
@@ -108,7 +113,8 @@ struct finding conformance_http_cors(struct conformance *c)
 static struct finding has_both_codes(const struct answer *a)
 {
     const struct tg_json_node *inner = answer_get(a, "error"), *outer = answer_get(a, "code");
-    const struct tg_json_node *code = inner && inner->type == TG_JSON_OBJECT ? tg_json_get(&a->doc, inner, TG_STR("code")) : NULL;
+    const struct tg_json_node *code =
+        inner && inner->type == TG_JSON_OBJECT ? tg_json_get(&a->doc, inner, TG_STR("code")) : NULL;
     if (!code || code->type != TG_JSON_STRING)
         return fail("there is no error.code");
     return outer && outer->type == TG_JSON_STRING ? pass() : fail("there is no code beside error");
@@ -135,9 +141,10 @@ struct finding conformance_http_method(struct conformance *c)
     return refused(c, "GET", "/v1/task", 405);
 }
 
-/* ---- the directory ---------------------------------------------------------------------------------------- */
+/* ---- the directory ----------------------------------------------------------------------------------- */
 
-/* Literal hosts of this machine and of examples; with directory.allow_private a lab's directory is asked all the same. */
+/* Literal hosts of this machine and of examples; with directory.allow_private a lab's directory is asked all
+ * the same. */
 static bool never_reached(struct tg_str host)
 {
     static const char *const words[] = {"localhost", "127.0.0.1", "::1", "example.com", "0.0.0.0"};
@@ -155,7 +162,8 @@ struct finding conformance_conf_reach(struct conformance *c)
     struct answer a;
     if (!c->config->directory_url[0])
         return skip("no directory to ask: --directory.url");
-    if (outbound_url_parse(text(c->url), &u) || !iicp_percent_append(path, sizeof(path) - sizeof(port), &len, u.host))
+    if (outbound_url_parse(text(c->url), &u) ||
+        !iicp_percent_append(path, sizeof(path) - sizeof(port), &len, u.host))
         return fail("the address cannot be asked about");
     if (never_reached(u.host) && !c->config->directory_allow_private)
         return fail("nobody else can reach this address (--directory.allow_private=true asks all the same)");
@@ -172,7 +180,9 @@ struct finding conformance_conf_reach(struct conformance *c)
 struct finding conformance_conf_disc(struct conformance *c)
 {
     static struct found_nodes found; /* large */
-    struct iicp_discover question = {.intent = text(c->intent_used), .limit = FINDER_NODES_MAX, .min_reputation = -1,
+    struct iicp_discover question = {.intent = text(c->intent_used),
+                                     .limit = FINDER_NODES_MAX,
+                                     .min_reputation = -1,
                                      .max_multiplier = -1};
     if (!c->config->directory_url[0])
         return skip("no directory to ask: --directory.url");

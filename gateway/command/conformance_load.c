@@ -63,12 +63,13 @@ struct finding conformance_load_concurrent(struct conformance *c)
     send_at_once(c, list, AT_ONCE, (struct envelope){.qos = "interactive"});
     for (uint32_t i = 0; i < AT_ONCE && f.verdict == VERDICT_PASS; i++)
         if (list[i].error || list[i].status != 200)
-            f = list[i].status == 429 ? conformance_refusal(&list[i], 429, "IICP-E021") : conformance_answered(&list[i], 200);
+            f = list[i].status == 429 ? conformance_refusal(&list[i], 429, "IICP-E021")
+                                      : conformance_answered(&list[i], 200);
     finish_all(list, AT_ONCE);
     return f.verdict == VERDICT_PASS ? settles(c, before) : f;
 }
 
-/* ---- a full node ------------------------------------------------------------------------------------------ */
+/* ---- a full node ------------------------------------------------------------------------------------- */
 
 static struct finding has_retry_after(const struct answer *a)
 {
@@ -113,5 +114,7 @@ struct finding conformance_load_admission(struct conformance *c)
     f = overfill(c, (uint32_t)slots, "realtime");
     if (f.verdict == VERDICT_SKIP)
         f = overfill(c, (uint32_t)slots, "batch");
-    return f.verdict == VERDICT_SKIP ? fail("all of %g tasks at once were taken, with %g slots", slots + 1, slots) : f;
+    return f.verdict == VERDICT_SKIP
+               ? fail("all of %g tasks at once were taken, with %g slots", slots + 1, slots)
+               : f;
 }

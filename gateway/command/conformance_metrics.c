@@ -29,7 +29,7 @@ struct finding conformance_metrics_page(struct conformance *c)
     return f;
 }
 
-/* ---- counters --------------------------------------------------------------------------------------------- */
+/* ---- counters ---------------------------------------------------------------------------------------- */
 
 static bool has_labels(const char *line, const char *const *labels)
 {
@@ -91,7 +91,8 @@ struct finding conformance_metrics_counts(struct conformance *c)
         return f;
     if (after < 0)
         return fail("there is no iicp_tasks_total with the labels status, intent and qos");
-    return after > TG_MAX(before, 0) ? pass() : fail("iicp_tasks_total does not count: %g, then %g", before, after);
+    return after > TG_MAX(before, 0) ? pass()
+                                     : fail("iicp_tasks_total does not count: %g, then %g", before, after);
 }
 
 struct finding conformance_metrics_buckets(struct conformance *c)
@@ -112,7 +113,7 @@ struct finding conformance_metrics_buckets(struct conformance *c)
     return f;
 }
 
-/* ---- trace ids -------------------------------------------------------------------------------------------- */
+/* ---- trace ids --------------------------------------------------------------------------------------- */
 
 static bool is_trace_id(struct tg_str id)
 {
@@ -126,7 +127,8 @@ static bool is_trace_id(struct tg_str id)
 }
 
 /* @wanted NULL: any, but not @shunned. */
-static struct finding trace(struct conformance *c, const char *header, const char *wanted, const char *shunned)
+static struct finding trace(struct conformance *c, const char *header, const char *wanted,
+                            const char *shunned)
 {
     struct answer a;
     struct finding f = conformance_can_ask(c);
@@ -147,8 +149,8 @@ static struct finding trace(struct conformance *c, const char *header, const cha
 
 struct finding conformance_trace_kept(struct conformance *c)
 {
-    return trace(c, "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "4bf92f3577b34da6a3ce929d0e0e4736",
-                 NULL);
+    return trace(c, "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                 "4bf92f3577b34da6a3ce929d0e0e4736", NULL);
 }
 
 struct finding conformance_trace_made(struct conformance *c)

@@ -35,7 +35,8 @@ static const struct option_row rows[] = {
 static const struct options_spec spec = {
     .command = "discover",
     .arguments = "[flags]",
-    .about = "Asks the directory (directory.url, IICP_DIRECTORY_URL) for nodes. Exit status: 0 some were found, 1 none,\n"
+    .about = "Asks the directory (directory.url, IICP_DIRECTORY_URL) for nodes. Exit status: 0 some were "
+             "found, 1 none,\n"
              "2 wrong flag, 4 the directory gave no answer.",
     .rows = rows,
     .row_count = TG_ARRAY_SIZE(rows),
@@ -51,7 +52,8 @@ static void print_models(const struct tg_json_doc *doc, const struct tg_json_nod
     const char *between = "";
     if (!models)
         return;
-    TG_JSON_FOREACH(n, models) {
+    TG_JSON_FOREACH(n, models)
+    {
         char name[160];
         show_copy(doc, n, name, sizeof(name));
         fputs(between, stdout);
@@ -62,8 +64,8 @@ static void print_models(const struct tg_json_doc *doc, const struct tg_json_nod
 
 static void print_node(const struct tg_json_doc *doc, const struct iicp_found *f)
 {
-    printf("%-36s  %-12s  %5.2f  %4.2f  %-3s  %-3s  ", f->node_id, f->region[0] ? f->region : "-", f->score, f->load,
-           f->available ? "yes" : "no", f->cx_public_key ? "yes" : "no");
+    printf("%-36s  %-12s  %5.2f  %4.2f  %-3s  %-3s  ", f->node_id, f->region[0] ? f->region : "-", f->score,
+           f->load, f->available ? "yes" : "no", f->cx_public_key ? "yes" : "no");
     show_text(stdout, text(f->endpoint));
     fputs("  ", stdout);
     print_models(doc, f->models);
@@ -72,7 +74,8 @@ static void print_node(const struct tg_json_doc *doc, const struct iicp_found *f
 
 static void print_table(const struct found_nodes *found)
 {
-    printf("%-36s  %-12s  %5s  %4s  %-3s  %-3s  %s\n", "NODE", "REGION", "SCORE", "LOAD", "UP", "CX", "ENDPOINT  MODELS");
+    printf("%-36s  %-12s  %5s  %4s  %-3s  %-3s  %s\n", "NODE", "REGION", "SCORE", "LOAD", "UP", "CX",
+           "ENDPOINT  MODELS");
     for (uint32_t i = 0; i < found->count; i++)
         print_node(&found->answer.doc, &found->nodes[i]);
 }
@@ -87,10 +90,17 @@ static uint32_t listed(const struct found_nodes *found)
 static int discover(const struct discover *d, const struct config *config)
 {
     struct iicp_discover question = {
-        .intent = text(d->intent), .region = text(d->region), .qos = text(d->qos), .model = text(d->model),
-        .modality = text(d->modality), .view = text(d->view), .limit = d->limit,
-        .min_reputation = d->min_reputation, .max_multiplier = d->max_multiplier,
-        .cip_capable = d->cip_capable, .relay_capable = d->relay_capable,
+        .intent = text(d->intent),
+        .region = text(d->region),
+        .qos = text(d->qos),
+        .model = text(d->model),
+        .modality = text(d->modality),
+        .view = text(d->view),
+        .limit = d->limit,
+        .min_reputation = d->min_reputation,
+        .max_multiplier = d->max_multiplier,
+        .cip_capable = d->cip_capable,
+        .relay_capable = d->relay_capable,
     };
     static struct found_nodes found; /* large */
     struct client *client = client_create(COMMAND_AGENT);

@@ -23,9 +23,11 @@ static const struct option_row rows[] = {
 static const struct options_spec spec = {
     .command = "doctor",
     .arguments = "[--json]",
-    .about = "Looks at what a node needs: its configuration, this host, its directory, and itself if it runs. Use the same\n"
-             "flags and environment as for serve. Exit status: 0 nothing failed, 1 something did, 2 wrong flag,\n"
-             "78 the configuration has errors.",
+    .about =
+        "Looks at what a node needs: its configuration, this host, its directory, and itself if it runs. Use "
+        "the same\n"
+        "flags and environment as for serve. Exit status: 0 nothing failed, 1 something did, 2 wrong flag,\n"
+        "78 the configuration has errors.",
     .rows = rows,
     .row_count = TG_ARRAY_SIZE(rows),
 };
@@ -34,8 +36,8 @@ static const struct options_spec spec = {
 static const char *const status_words[] = {DOCTOR_STATUSES(DOCTOR_STATUS_WORD)};
 static const char *const level_words[] = {"ok", "warn", "fail"};
 
-void doctor_say(struct doctor_finding *f, enum doctor_level level, enum doctor_status status, const char *todo,
-                const char *format, ...)
+void doctor_say(struct doctor_finding *f, enum doctor_level level, enum doctor_status status,
+                const char *todo, const char *format, ...)
 {
     va_list args;
     f->level = level;
@@ -46,7 +48,7 @@ void doctor_say(struct doctor_finding *f, enum doctor_level level, enum doctor_s
     snprintf(f->todo, sizeof(f->todo), "%s", todo);
 }
 
-/* ---- what is shared --------------------------------------------------------------------------------------- */
+/* ---- what is shared ---------------------------------------------------------------------------------- */
 
 /* The address that a program on this host reaches the first TCP listener by. */
 static bool local_url(const struct config *c, char out[static ASK_URL_MAX])
@@ -56,7 +58,8 @@ static bool local_url(const struct config *c, char out[static ASK_URL_MAX])
         if (!colon || strncmp(a, "unix:/", 6) == 0)
             continue;
         bool any = colon == a || strncmp(a, "0.0.0.0:", 8) == 0 || strncmp(a, "[::]:", 5) == 0;
-        snprintf(out, ASK_URL_MAX, "http://%.*s%s/iicp/health", any ? 9 : (int)(colon - a), any ? "127.0.0.1" : a, colon);
+        snprintf(out, ASK_URL_MAX, "http://%.*s%s/iicp/health", any ? 9 : (int)(colon - a),
+                 any ? "127.0.0.1" : a, colon);
         return true;
     }
     return false;
@@ -69,8 +72,10 @@ static void ask_node(struct doctor *d)
         d->health.error = -ENOTSUP;
         return;
     }
-    ask(d->client, &(struct client_request){.method = "GET", .url = url, .timeout_ms = 3000, .body_bytes_max = 1u << 20,
-                                            .reach = CLIENT_ANY}, &d->health);
+    ask(d->client,
+        &(struct client_request){
+            .method = "GET", .url = url, .timeout_ms = 3000, .body_bytes_max = 1u << 20, .reach = CLIENT_ANY},
+        &d->health);
     const struct tg_json_node *id = answer_get(&d->health, "node_id");
     if (id && id->type == TG_JSON_STRING)
         show_copy(&d->health.doc, id, d->node_id, sizeof(d->node_id));
@@ -89,13 +94,21 @@ static void ask_directory(struct doctor *d)
     char path[ASK_URL_MAX], url[ASK_URL_MAX];
     if (!base.len)
         return;
-    struct iicp_discover question = {.intent = intent && intent->type == TG_JSON_STRING ? tg_json_string(&d->health.doc, intent)
-                                                                                        : first,
-                                     .limit = 50, .min_reputation = -1, .max_multiplier = -1};
-    if (!iicp_discover_path(&question, path, sizeof(path)) || !iicp_directory_url(base, path, url, sizeof(url)))
+    struct iicp_discover question = {
+        .intent = intent && intent->type == TG_JSON_STRING ? tg_json_string(&d->health.doc, intent) : first,
+        .limit = 50,
+        .min_reputation = -1,
+        .max_multiplier = -1};
+    if (!iicp_discover_path(&question, path, sizeof(path)) ||
+        !iicp_directory_url(base, path, url, sizeof(url)))
         return;
-    ask(d->client, &(struct client_request){.method = "GET", .url = url, .timeout_ms = d->config->directory_timeout_ms,
-                                            .body_bytes_max = 2u << 20, .reach = CLIENT_ANY}, &d->directory);
+    ask(d->client,
+        &(struct client_request){.method = "GET",
+                                 .url = url,
+                                 .timeout_ms = d->config->directory_timeout_ms,
+                                 .body_bytes_max = 2u << 20,
+                                 .reach = CLIENT_ANY},
+        &d->directory);
 }
 
 static void find_out(struct doctor *d)
@@ -107,7 +120,7 @@ static void find_out(struct doctor *d)
     ask_directory(d);
 }
 
-/* ---- findings --------------------------------------------------------------------------------------------- */
+/* ---- findings ---------------------------------------------------------------------------------------- */
 
 struct report {
     bool json;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `taskgate doctor`: a table of checks. A check looks at one thing, says what it found in one line, and what to do in
- * another; it changes nothing. Checks that need more than a command may see (devices, network loops) come from the
- * gateway by the same table.
+ * `taskgate doctor`: a table of checks. A check looks at one thing, says what it found in one line, and what
+ * to do in another; it changes nothing. Checks that need more than a command may see (devices, network loops)
+ * come from the gateway by the same table.
  */
 #ifndef TG_COMMAND_DOCTOR_H
 #define TG_COMMAND_DOCTOR_H
@@ -56,8 +56,8 @@ struct doctor_checks {
     uint32_t count;
 };
 
-void doctor_say(struct doctor_finding *f, enum doctor_level level, enum doctor_status status, const char *todo,
-                const char *format, ...) __attribute__((format(printf, 5, 6)));
+void doctor_say(struct doctor_finding *f, enum doctor_level level, enum doctor_status status,
+                const char *todo, const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /** Does the local node answer, so that its ports are rightly taken? */
 bool doctor_node_runs(const struct doctor *d);

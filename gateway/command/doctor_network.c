@@ -46,14 +46,16 @@ static void check_clock(struct doctor *d, struct doctor_finding *f)
     }
     long long skew = (long long)(snapshot_now_ms() / 1000 - (int64_t)timegm(&tm));
     if (llabs(skew) > SKEW_MAX_S)
-        doctor_say(f, DOCTOR_FAIL, DOCTOR_LOCAL_UNHEALTHY, "synchronise this host's clock (timedatectl set-ntp true)",
-                   "this host's clock is %lld s %s of the directory's: tokens and receipts will be refused", llabs(skew),
-                   skew > 0 ? "ahead" : "behind");
+        doctor_say(f, DOCTOR_FAIL, DOCTOR_LOCAL_UNHEALTHY,
+                   "synchronise this host's clock (timedatectl set-ntp true)",
+                   "this host's clock is %lld s %s of the directory's: tokens and receipts will be refused",
+                   llabs(skew), skew > 0 ? "ahead" : "behind");
     else
         doctor_say(f, DOCTOR_OK, DOCTOR_HEALTHY, "", "within %d s of the directory's", SKEW_MAX_S);
 }
 
-/* ---- registered? ------------------------------------------------------------------------------------------- */
+/* ---- registered?
+ * ------------------------------------------------------------------------------------------- */
 
 static void find_id(struct doctor *d)
 {
@@ -85,15 +87,21 @@ static const struct iicp_found *find_self(const struct doctor *d, struct iicp_fo
 /* Beyond the first fifty of its intent only the registry tells. */
 static bool in_registry(struct doctor *d)
 {
-    struct tg_str id = {d->node_id, strlen(d->node_id)}, base = {d->config->directory_url, strlen(d->config->directory_url)};
+    struct tg_str id = {d->node_id, strlen(d->node_id)},
+                  base = {d->config->directory_url, strlen(d->config->directory_url)};
     char path[512] = "/v1/registry/nodes/", url[ASK_URL_MAX];
     size_t len = strlen(path);
     struct answer a = {0};
     if (id.len == 0 || !iicp_percent_append(path, sizeof(path), &len, iicp_registry_prefix(id)) ||
         !iicp_directory_url(base, path, url, sizeof(url)))
         return false;
-    ask(d->client, &(struct client_request){.method = "GET", .url = url, .timeout_ms = d->config->directory_timeout_ms,
-                                            .body_bytes_max = 1u << 16, .reach = CLIENT_ANY}, &a);
+    ask(d->client,
+        &(struct client_request){.method = "GET",
+                                 .url = url,
+                                 .timeout_ms = d->config->directory_timeout_ms,
+                                 .body_bytes_max = 1u << 16,
+                                 .reach = CLIENT_ANY},
+        &a);
     bool there = a.error == 0 && a.status == 200;
     answer_finish(&a);
     return there;
@@ -111,8 +119,8 @@ static void check_registered(struct doctor *d, struct doctor_finding *f)
     const char *wanted = d->config->directory_public_endpoint;
     if (!self && !in_registry(d))
         doctor_say(f, doctor_node_runs(d) ? DOCTOR_FAIL : DOCTOR_WARN, DOCTOR_DIRECTORY_ABSENT,
-                   "the log of taskgate serve says why registering fails",
-                   "the directory does not list %s", d->node_id[0] ? d->node_id : "this node");
+                   "the log of taskgate serve says why registering fails", "the directory does not list %s",
+                   d->node_id[0] ? d->node_id : "this node");
     else if (self && wanted[0] && strcmp(self->endpoint, wanted) != 0)
         doctor_say(f, DOCTOR_FAIL, DOCTOR_ROUTE_MISMATCH, "restart the node, so that it registers anew",
                    "listed with %s, directory.public_endpoint is %s", self->endpoint, wanted);
@@ -129,19 +137,24 @@ static void check_reach(struct doctor *d, struct doctor_finding *f)
         return;
     }
     if (!endpoint[0] && !d->config->directory_allow_private)
-        doctor_say(f, DOCTOR_FAIL, DOCTOR_LIMITED_REACH, "set it to the address under which others reach this node",
+        doctor_say(f, DOCTOR_FAIL, DOCTOR_LIMITED_REACH,
+                   "set it to the address under which others reach this node",
                    "directory.public_endpoint is not set: the node cannot be registered");
     else if (endpoint[0] && outbound_url_parse((struct tg_str){endpoint, strlen(endpoint)}, &u))
         doctor_say(f, DOCTOR_FAIL, DOCTOR_LIMITED_REACH, "write it like https://node.example.net:9484",
                    "directory.public_endpoint is no http or https address");
     else if (!endpoint[0] || outbound_host_private(u.host))
         doctor_say(f, DOCTOR_WARN, DOCTOR_LIMITED_REACH, "fine for a lab; else set directory.public_endpoint",
-                   "%s is not public: only this host or network reaches it", endpoint[0] ? endpoint : "the listener's address");
+                   "%s is not public: only this host or network reaches it",
+                   endpoint[0] ? endpoint : "the listener's address");
     else
         doctor_say(f, DOCTOR_OK, DOCTOR_HEALTHY, "", "%s", endpoint);
 }
 
 const struct doctor_check doctor_network_checks[] = {
-    {"directory", check_directory}, {"clock", check_clock}, {"registered", check_registered}, {"reach", check_reach},
+    {"directory", check_directory},
+    {"clock", check_clock},
+    {"registered", check_registered},
+    {"reach", check_reach},
 };
 const uint32_t doctor_network_count = TG_ARRAY_SIZE(doctor_network_checks);

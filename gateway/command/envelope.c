@@ -78,7 +78,8 @@ static bool put_all(struct crypto *c, const struct envelope *e, struct tg_json_w
     return ok && !w->overflow;
 }
 
-char *envelope_write(struct crypto *c, const struct envelope *e, size_t *len, uint8_t secret[IICP_CX_SECRET_BYTES])
+char *envelope_write(struct crypto *c, const struct envelope *e, size_t *len,
+                     uint8_t secret[IICP_CX_SECRET_BYTES])
 {
     struct tg_json_writer w;
     size_t room = NAMES_BYTES + BASE64_CHARS(e->payload.len + CRYPTO_TAG_BYTES);

@@ -3,28 +3,39 @@
 #include "finder.h"
 
 #include <stdio.h>
+#include "show.h"
 
 #define REPLY_BYTES_MAX (2u << 20)
 
-bool finder_ask(struct client *c, const char *command, const struct config *config, const char *path, struct answer *a)
+bool finder_ask(struct client *c, const char *command, const struct config *config, const char *path,
+                struct answer *a)
 {
     static const char *const headers[] = {"Accept: application/json", NULL};
     struct tg_str base = {config->directory_url, strlen(config->directory_url)};
     char url[ASK_URL_MAX];
     *a = (struct answer){0};
     if (base.len == 0) {
-        fprintf(stderr, "taskgate %s: no directory is configured: set --directory.url, or IICP_DIRECTORY_URL\n", command);
+        fprintf(stderr,
+                "taskgate %s: no directory is configured: set --directory.url, or IICP_DIRECTORY_URL\n",
+                command);
         return false;
     }
     if (!iicp_directory_url(base, path, url, sizeof(url))) {
         fprintf(stderr, "taskgate %s: the question is too long\n", command);
         return false;
     }
-    ask(c, &(struct client_request){.method = "GET", .url = url, .headers = headers,
-                                    .timeout_ms = config->directory_timeout_ms, .body_bytes_max = REPLY_BYTES_MAX,
-                                    .reach = CLIENT_ANY, .redirects_max = 3}, a);
+    ask(c,
+        &(struct client_request){.method = "GET",
+                                 .url = url,
+                                 .headers = headers,
+                                 .timeout_ms = config->directory_timeout_ms,
+                                 .body_bytes_max = REPLY_BYTES_MAX,
+                                 .reach = CLIENT_ANY,
+                                 .redirects_max = 3},
+        a);
     if (a->error)
-        fprintf(stderr, "taskgate %s: the directory %s is not reached: %s\n", command, config->directory_url, a->why);
+        fprintf(stderr, "taskgate %s: the directory %s is not reached: %s\n", command, config->directory_url,
+                a->why);
     return a->error == 0;
 }
 
@@ -32,13 +43,16 @@ static bool refused(const char *command, const struct answer *a)
 {
     struct iicp_refusal why;
     iicp_read_refusal(a->doc.nodes ? &a->doc : NULL, &why);
-    fprintf(stderr, "taskgate %s: the directory answered %u %s %s%s%s\n", command, a->status, why.code, why.message,
-            why.fields[0] ? ": " : "", why.fields);
+    fprintf(stderr, "taskgate %s: the directory answered %u ", command, a->status);
+    const char *const words[] = {why.code, " ", why.message, why.fields[0] ? ": " : "", why.fields};
+    for (size_t i = 0; i < TG_ARRAY_SIZE(words); i++)
+        show_text(stderr, (struct tg_str){words[i], strlen(words[i])});
+    fputc('\n', stderr);
     return false;
 }
 
-bool finder_discover(struct client *c, const char *command, const struct config *config, const struct iicp_discover *d,
-                     struct found_nodes *out)
+bool finder_discover(struct client *c, const char *command, const struct config *config,
+                     const struct iicp_discover *d, struct found_nodes *out)
 {
     char path[ASK_URL_MAX];
     out->count = 0;

@@ -16,11 +16,12 @@ struct found_nodes {
 };
 
 /** GET @path of the directory, which the operator named. False having said why on stderr. */
-bool finder_ask(struct client *c, const char *command, const struct config *config, const char *path, struct answer *a);
+bool finder_ask(struct client *c, const char *command, const struct config *config, const char *path,
+                struct answer *a);
 
 /** The nodes that fit. False having said why; found_finish() in every case. */
-bool finder_discover(struct client *c, const char *command, const struct config *config, const struct iicp_discover *d,
-                     struct found_nodes *out);
+bool finder_discover(struct client *c, const char *command, const struct config *config,
+                     const struct iicp_discover *d, struct found_nodes *out);
 void found_finish(struct found_nodes *f);
 
 #define COMMAND_AGENT "taskgate/" TASKGATE_VERSION

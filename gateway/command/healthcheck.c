@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `taskgate healthcheck`: one look at the health file of a node on this machine, and an exit status for a probe. */
+/* `taskgate healthcheck`: one look at the health file of a node on this machine, and an exit status for a
+ * probe. */
 #include "options.h"
 #include "snapshot.h"
 #include "gateway/control/store.h"
@@ -14,7 +15,8 @@ struct healthcheck {
 
 #define AT(member) offsetof(struct healthcheck, member)
 static const struct option_row rows[] = {
-    {"node", OPTION_TEXT, AT(node), 0, 0, "NAME", "whose file: its node.name [node.name of the configuration]"},
+    {"node", OPTION_TEXT, AT(node), 0, 0, "NAME",
+     "whose file: its node.name [node.name of the configuration]"},
     {"ready", OPTION_BOOL, AT(ready), 0, 0, "", "ask whether it is ready for tasks, not only alive"},
     {"json", OPTION_BOOL, AT(json), 0, 0, "", "print what was found as JSON"},
 };
@@ -23,7 +25,8 @@ static const struct option_row rows[] = {
 static const struct options_spec spec = {
     .command = "healthcheck",
     .arguments = "[--node NAME] [--ready] [--json]",
-    .about = "Reads the health file of the node on this machine. Exit status: 0 live (with --ready: ready, if only\n"
+    .about = "Reads the health file of the node on this machine. Exit status: 0 live (with --ready: ready, "
+             "if only\n"
              "degraded), 1 not, also if the file is stale, 2 no file, or no valid one, or a wrong flag.",
     .rows = rows,
     .row_count = TG_ARRAY_SIZE(rows),

@@ -20,7 +20,8 @@ static const struct option_row rows[] = {
     {"endpoint", OPTION_TEXT, AT(endpoint), 0, 0, "URL", "the address under which others reach this node"},
     {"lab", OPTION_BOOL, AT(lab), 0, 0, "", "register loopback and private addresses too"},
     {"backend-url", OPTION_TEXT, AT(backend), 0, 0, "URL", "a model server to watch [none]"},
-    {"state-dir", OPTION_TEXT, AT(state_dir), 0, 0, "PATH", "for credentials and keys [$STATE_DIRECTORY, else ~/.iicp]"},
+    {"state-dir", OPTION_TEXT, AT(state_dir), 0, 0, "PATH",
+     "for credentials and keys [$STATE_DIRECTORY, else ~/.iicp]"},
     {"no-cx", OPTION_BOOL, AT(no_cx), 0, 0, "", "no key, no confidential tasks"},
     {"force", OPTION_BOOL, AT(force), 0, 0, "", "replace a configuration that is there; never a key"},
     {"yes", OPTION_BOOL, AT(yes), 0, 0, "", "ask nothing, also on a terminal"},
@@ -30,15 +31,17 @@ static const struct option_row rows[] = {
 static const struct options_spec spec = {
     .command = "init",
     .arguments = "[flags]",
-    .about = "Writes a commented configuration and this node's key for confidential tasks. On a terminal it asks for what no\n"
-             "flag says. Exit status: 0 written, 1 not (something is there already, or cannot be written), 2 wrong flag,\n"
+    .about = "Writes a commented configuration and this node's key for confidential tasks. On a terminal it "
+             "asks for what no\n"
+             "flag says. Exit status: 0 written, 1 not (something is there already, or cannot be written), 2 "
+             "wrong flag,\n"
              "78 the configuration would be wrong.",
     .rows = rows,
     .row_count = TG_ARRAY_SIZE(rows),
     .no_config = true,
 };
 
-/* ---- questions -------------------------------------------------------------------------------------------- */
+/* ---- questions --------------------------------------------------------------------------------------- */
 
 static const struct question {
     size_t offset;
@@ -72,7 +75,7 @@ static void ask_all(struct init *in, const struct init *given)
     }
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------ */
+/* ---- the command ------------------------------------------------------------------------------------- */
 
 static void fill(const char **member, const char *fallback)
 {
@@ -121,7 +124,8 @@ static int write_all(const struct init *in)
         return code;
     printf("configuration: %s\nnode id:       %s\n", in->output, in->node_id);
     if (key_id[0])
-        printf("key:           %s, %s%s\n", key_id, key_path, made ? " (keep it: directories remember it)" : " (was there, kept)");
+        printf("key:           %s, %s%s\n", key_id, key_path,
+               made ? " (keep it: directories remember it)" : " (was there, kept)");
     next_steps(in);
     return EXIT_OK;
 }

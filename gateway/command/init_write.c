@@ -10,7 +10,7 @@
 #include "gateway/dialect/iicp_cx.h"
 #include "init.h"
 
-/* ---- the text --------------------------------------------------------------------------------------------- */
+/* ---- the text ---------------------------------------------------------------------------------------- */
 
 /* A TOML basic string is a JSON string, as far as what may stand in a configuration goes. */
 static void put(FILE *out, const char *key, const char *value, const char *comment)
@@ -27,7 +27,8 @@ static void put(FILE *out, const char *key, const char *value, const char *comme
 static void write_sections(FILE *out, const struct init *in)
 {
     fputs("# Written by `taskgate init`. Every key, with its default: taskgate serve --print-example.\n"
-          "# taskgate serve --check-config --config THIS_FILE says what is wrong with it.\n\n[server]\n", out);
+          "# taskgate serve --check-config --config THIS_FILE says what is wrong with it.\n\n[server]\n",
+          out);
     fprintf(out, "listen = [\"%s\"]  # :9484 serves on all addresses\n", in->listen);
     fputs("\n[node]\n", out);
     put(out, "id", in->node_id, "keep it: reputation and key belong to it");
@@ -37,15 +38,19 @@ static void write_sections(FILE *out, const struct init *in)
     put(out, "state_dir", in->state_dir, "credentials and keys; else $STATE_DIRECTORY, else ~/.iicp");
     fputs("\n[directory]\n", out);
     put(out, "url", in->directory, "without one, this node registers nowhere");
-    put(out, "public_endpoint", in->endpoint, "how others reach this node, such as https://node.example.net:9484");
-    fprintf(out, "allow_private = %s  # for labs: register loopback and private addresses too\n", in->lab ? "true" : "false");
+    put(out, "public_endpoint", in->endpoint,
+        "how others reach this node, such as https://node.example.net:9484");
+    fprintf(out, "allow_private = %s  # for labs: register loopback and private addresses too\n",
+            in->lab ? "true" : "false");
     fputs("\n[backend]\n", out);
     put(out, "url", in->backend, "a model server behind this node, watched for models and state");
-    fprintf(out, "\n[cx]\nmode = \"%s\"  # confidential tasks, encrypted to this node's key\n", in->no_cx ? "off" : "on");
+    fprintf(out, "\n[cx]\nmode = \"%s\"  # confidential tasks, encrypted to this node's key\n",
+            in->no_cx ? "off" : "on");
     fputs("\n[auth]\nmode = \"open\"  # optional checks credentials that are shown, required asks for them\n"
           "\n[admission]\nmax_concurrent = 64  # tasks accepted and not yet answered\n"
           "\n# What is served: one table each. docs/runners.md has the runners, and how to write one.\n"
-          "[runner.echo]\ntype = \"echo\"\n\n[runner.digits]\ntype = \"knn\"\ndata = \"builtin:digits\"\n", out);
+          "[runner.echo]\ntype = \"echo\"\n\n[runner.digits]\ntype = \"knn\"\ndata = \"builtin:digits\"\n",
+          out);
 }
 
 char *init_text(const struct init *in, size_t *len)
@@ -61,7 +66,7 @@ char *init_text(const struct init *in, size_t *len)
     return NULL;
 }
 
-/* ---- the file --------------------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------------------------- */
 
 static int failed(const char *path, int rc)
 {
@@ -120,7 +125,7 @@ int init_install(const struct init *in, const char *text, size_t len)
     return code;
 }
 
-/* ---- the key ---------------------------------------------------------------------------------------------- */
+/* ---- the key ----------------------------------------------------------------------------------------- */
 
 static int key_path(const struct init *in, struct crypto *crypto, char *path, size_t cap)
 {
@@ -129,7 +134,8 @@ static int key_path(const struct init *in, struct crypto *crypto, char *path, si
     if (!store_dir(in->state_dir[0] ? in->state_dir : home, folder))
         return -ENOENT;
     int rc = iicp_cx_file_name(crypto, (struct tg_str){in->node_id, strlen(in->node_id)}, name);
-    int n = keys && keys[0] ? snprintf(path, cap, "%s/%s", keys, name) : snprintf(path, cap, "%s/cx/%s", folder, name);
+    int n = keys && keys[0] ? snprintf(path, cap, "%s/%s", keys, name)
+                            : snprintf(path, cap, "%s/cx/%s", folder, name);
     return rc < 0 ? rc : n < (int)cap ? 0 : -ENAMETOOLONG;
 }
 

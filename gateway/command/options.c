@@ -35,7 +35,7 @@ static bool unknown(const struct reader *r, const char *name)
     return wrong(r, "unknown flag", name, hint);
 }
 
-/* ---- values ---------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------ */
 
 static bool set_number(const struct reader *r, const struct option_row *row, void *member, const char *value)
 {
@@ -57,7 +57,8 @@ static bool set_number(const struct reader *r, const struct option_row *row, voi
 static bool set_bool(const struct reader *r, bool *member, const char *value)
 {
     *member = strcmp(value, "true") == 0;
-    return *member || strcmp(value, "false") == 0 || wrong(r, "bad value", value, ": true or false is wanted");
+    return *member || strcmp(value, "false") == 0 ||
+           wrong(r, "bad value", value, ": true or false is wanted");
 }
 
 static bool set(const struct reader *r, const struct option_row *row, const char *value)
@@ -74,7 +75,7 @@ static bool set(const struct reader *r, const struct option_row *row, const char
     }
 }
 
-/* ---- flags ----------------------------------------------------------------------------------------------- */
+/* ---- flags ------------------------------------------------------------------------------------------- */
 
 static const struct option_row *find(const struct options_spec *spec, const char *name, size_t len)
 {
@@ -135,7 +136,7 @@ static bool take_word(struct reader *r, const char *word)
     return true;
 }
 
-/* ---- help ------------------------------------------------------------------------------------------------ */
+/* ---- help -------------------------------------------------------------------------------------------- */
 
 static void help(const struct options_spec *spec)
 {
@@ -149,7 +150,8 @@ static void help(const struct options_spec *spec)
         printf("  %-26s %s\n", name, row->help);
     }
     if (!spec->no_config)
-        puts("\nAlso --config FILE and any key of the configuration, as --section.key=value (taskgate help).");
+        puts(
+            "\nAlso --config FILE and any key of the configuration, as --section.key=value (taskgate help).");
 }
 
 enum options_result options_read(const struct options_spec *spec, int argc, char **argv, struct options *out)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flags of a command, read by a table: --name=value, --name value, or --name alone for what is true or false. What has a
- * dot in its name, and --config, is the configuration's: those flags are kept for config_load().
+ * Flags of a command, read by a table: --name=value, --name value, or --name alone for what is true or false.
+ * What has a dot in its name, and --config, is the configuration's: those flags are kept for config_load().
  */
 #ifndef TG_COMMAND_OPTIONS_H
 #define TG_COMMAND_OPTIONS_H
@@ -42,7 +42,8 @@ enum options_result { OPTIONS_GO, OPTIONS_HELPED, OPTIONS_WRONG };
 /** Fill in @out, whose defaults are set. Help goes to stdout, complaints to stderr. */
 enum options_result options_read(const struct options_spec *spec, int argc, char **argv, struct options *out);
 
-/** The configuration that the flags, the environment and the file ask for. 0, or EXIT_CONFIG having said why. */
+/** The configuration that the flags, the environment and the file ask for. 0, or EXIT_CONFIG having said why.
+ */
 int options_config(const struct options *o, char **envp, struct config *config);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `taskgate register` and `deregister`: one step of a node's life in its directory, by the same parts that serving uses. */
+/* `taskgate register` and `deregister`: one step of a node's life in its directory, by the same parts that
+ * serving uses. */
 #include "register.h"
 
 #include <signal.h>
@@ -13,8 +14,10 @@ enum { EXIT_REFUSED = 1, EXIT_NOT_REACHED = 4 };
 static const struct options_spec register_spec = {
     .command = "register",
     .arguments = "[flags]",
-    .about = "Registers this node with directory.url, once, and keeps the credentials that come back. A directory calls the\n"
-             "node back first, so that taskgate serve should run; serve registers by itself, and keeps its place by\n"
+    .about = "Registers this node with directory.url, once, and keeps the credentials that come back. A "
+             "directory calls the\n"
+             "node back first, so that taskgate serve should run; serve registers by itself, and keeps its "
+             "place by\n"
              "heartbeats, which this command does not. Exit status: 0 registered, 1 refused, 2 wrong flag,\n"
              "4 no answer, 78 the configuration has errors.",
 };
@@ -22,9 +25,11 @@ static const struct options_spec register_spec = {
 static const struct options_spec deregister_spec = {
     .command = "deregister",
     .arguments = "[flags]",
-    .about = "Takes this node out of directory.url, with the credentials kept by an earlier registration. Reputation goes\n"
-             "with it. Exit status: 0 the directory no longer lists it, 1 refused, 2 wrong flag, 4 no answer,\n"
-             "78 the configuration has errors.",
+    .about =
+        "Takes this node out of directory.url, with the credentials kept by an earlier registration. "
+        "Reputation goes\n"
+        "with it. Exit status: 0 the directory no longer lists it, 1 refused, 2 wrong flag, 4 no answer,\n"
+        "78 the configuration has errors.",
 };
 
 struct step {
@@ -67,11 +72,13 @@ static bool step_open(struct step *s, const char *url, uint32_t timeout_ms)
 }
 
 /* The id is not the directory's token: a node keeps its own across registrations. */
-static void step_identify(struct step *s, const char *state_dir, const char *name, const char *node_id, const struct iicp_keys *cx)
+static void step_identify(struct step *s, const char *state_dir, const char *name, const char *node_id,
+                          const struct iicp_keys *cx)
 {
-    auth_init(&s->auth, &s->link,
-              &(struct auth_options){.state_dir = state_dir, .name = name, .node_id = node_id, .cx = cx,
-                                     .publish = publish_nothing});
+    auth_init(
+        &s->auth, &s->link,
+        &(struct auth_options){
+            .state_dir = state_dir, .name = name, .node_id = node_id, .cx = cx, .publish = publish_nothing});
 }
 
 static void step_close(struct step *s)
@@ -80,7 +87,7 @@ static void step_close(struct step *s)
     crypto_destroy(s->crypto);
 }
 
-/* ---- register --------------------------------------------------------------------------------------------- */
+/* ---- register ---------------------------------------------------------------------------------------- */
 
 static void describe(void *context, struct iicp_registration *out)
 {
@@ -122,7 +129,8 @@ static int register_as(const struct directory_options *o, uint32_t max_concurren
     static struct step s; /* large */
     int code = EXIT_FAILED;
     if (!o->url[0]) {
-        fputs("taskgate register: no directory is configured: set --directory.url, or IICP_DIRECTORY_URL\n", stderr);
+        fputs("taskgate register: no directory is configured: set --directory.url, or IICP_DIRECTORY_URL\n",
+              stderr);
         return EXIT_REFUSED;
     }
     if (step_open(&s, o->url, o->timeout_ms)) {
@@ -156,7 +164,7 @@ int register_main(int argc, char **argv, char **envp, const struct register_node
     return code;
 }
 
-/* ---- deregister ------------------------------------------------------------------------------------------- */
+/* ---- deregister -------------------------------------------------------------------------------------- */
 
 static void deregistered(void *context, const struct call_reply *r)
 {
@@ -173,14 +181,16 @@ static int depart(struct step *s)
     struct tg_json_writer w;
     tg_json_writer_init(&w, body, sizeof(body));
     iicp_write_deregistration((struct tg_str){s->auth.node_id, strlen(s->auth.node_id)}, &w);
-    call_directory(&s->call, &s->link,
-                   &(struct call_request){.method = "DELETE", .url = "/v1/register", .token = s->auth.node_token,
-                                          .body = {body, w.len}},
-                   deregistered, s);
+    call_directory(
+        &s->call, &s->link,
+        &(struct call_request){
+            .method = "DELETE", .url = "/v1/register", .token = s->auth.node_token, .body = {body, w.len}},
+        deregistered, s);
     while (!s->over)
         control_turn(s->control);
     if (s->status == 200 || s->status == 204 || s->status == 404) {
-        printf("%s at %s: %s\n", s->auth.node_id, s->link.url, s->status == 404 ? "was not registered" : "deregistered");
+        printf("%s at %s: %s\n", s->auth.node_id, s->link.url,
+               s->status == 404 ? "was not registered" : "deregistered");
         return EXIT_OK;
     }
     if (s->status)
@@ -193,7 +203,8 @@ static int deregister(const struct config *c)
     static struct step s; /* large */
     int code = EXIT_FAILED;
     if (!c->directory_url[0]) {
-        fputs("taskgate deregister: no directory is configured: set --directory.url, or IICP_DIRECTORY_URL\n", stderr);
+        fputs("taskgate deregister: no directory is configured: set --directory.url, or IICP_DIRECTORY_URL\n",
+              stderr);
         return EXIT_REFUSED;
     }
     if (step_open(&s, c->directory_url, c->directory_timeout_ms)) {

@@ -7,7 +7,8 @@
 void show_text(FILE *out, struct tg_str text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i], next = i + 1 < text.len ? (unsigned char)text.ptr[i + 1] : 0;
+        unsigned char c = (unsigned char)text.ptr[i],
+                      next = i + 1 < text.len ? (unsigned char)text.ptr[i + 1] : 0;
         bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0; /* U+0080 to U+009F */
         fputc(c < 0x20 || c == 0x7f || c1 ? '?' : c, out);
         i += c1;
@@ -36,8 +37,8 @@ static bool fits_a_line(const struct tg_json_node *n)
     if (n->type != TG_JSON_ARRAY || tg_json_count(n) > LIST_ON_ONE_LINE)
         return tg_json_count(n) == 0;
     TG_JSON_FOREACH(item, n)
-        if (is_container(item))
-            return false;
+    if (is_container(item))
+        return false;
     return true;
 }
 
@@ -47,9 +48,11 @@ static void break_line(FILE *out, bool pretty, int depth)
         fprintf(out, "\n%*s", 2 * depth, "");
 }
 
-static void value(FILE *out, const struct tg_json_doc *doc, const struct tg_json_node *n, bool pretty, int depth);
+static void value(FILE *out, const struct tg_json_doc *doc, const struct tg_json_node *n, bool pretty,
+                  int depth);
 
-static void members(FILE *out, const struct tg_json_doc *doc, const struct tg_json_node *n, bool pretty, int depth)
+static void members(FILE *out, const struct tg_json_doc *doc, const struct tg_json_node *n, bool pretty,
+                    int depth)
 {
     bool object = n->type == TG_JSON_OBJECT, first = true;
     for (const struct tg_json_node *it = tg_json_first(n); it != tg_json_end(n); it = tg_json_next(it)) {
@@ -67,7 +70,8 @@ static void members(FILE *out, const struct tg_json_doc *doc, const struct tg_js
 }
 
 /* Nesting is the parser's, and bounded there. */
-static void value(FILE *out, const struct tg_json_doc *doc, const struct tg_json_node *n, bool pretty, int depth)
+static void value(FILE *out, const struct tg_json_doc *doc, const struct tg_json_node *n, bool pretty,
+                  int depth)
 {
     if (!is_container(n)) {
         show_text(out, tg_json_text(doc, n));

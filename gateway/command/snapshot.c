@@ -11,7 +11,7 @@
 
 #define NODES_MAX TG_JSON_NODES_MAX(SNAPSHOT_BYTES_MAX)
 
-/* ---- the text --------------------------------------------------------------------------------------------- */
+/* ---- the text ---------------------------------------------------------------------------------------- */
 
 bool snapshot_time(const char *text, int64_t *out_ms)
 {
@@ -29,7 +29,8 @@ bool snapshot_time(const char *text, int64_t *out_ms)
     return true;
 }
 
-static const struct tg_json_node *member(const struct tg_json_doc *doc, const struct tg_json_node *o, const char *key)
+static const struct tg_json_node *member(const struct tg_json_doc *doc, const struct tg_json_node *o,
+                                         const char *key)
 {
     return o && o->type == TG_JSON_OBJECT ? tg_json_get(doc, o, (struct tg_str){key, strlen(key)}) : NULL;
 }
@@ -65,7 +66,8 @@ static void read_reasons(const struct tg_json_doc *doc, struct snapshot *s)
     size_t used = 0;
     if (!list || list->type != TG_JSON_ARRAY)
         return;
-    TG_JSON_FOREACH(n, list) {
+    TG_JSON_FOREACH(n, list)
+    {
         struct tg_str code = n->type == TG_JSON_STRING ? tg_json_string(doc, n) : TG_STR("?");
         if (used + code.len + 3 > sizeof(s->reasons))
             return;
@@ -77,7 +79,8 @@ static void read_reasons(const struct tg_json_doc *doc, struct snapshot *s)
 static bool read_progress(const struct tg_json_doc *doc, struct snapshot *s)
 {
     const struct tg_json_node *runtime = member(doc, member(doc, doc->nodes, "progress"), "runtime");
-    const struct tg_json_node *age = member(doc, runtime, "age_ms"), *stale = member(doc, runtime, "stale_after_ms");
+    const struct tg_json_node *age = member(doc, runtime, "age_ms"),
+                              *stale = member(doc, runtime, "stale_after_ms");
     if (!age || !stale || !tg_json_is_number(age) || !tg_json_is_number(stale))
         return false;
     s->progress_age_ms = tg_json_number(age);
@@ -120,7 +123,7 @@ const char *snapshot_read(struct tg_str text, struct snapshot *out)
     return nodes[0].type == TG_JSON_OBJECT ? read_members(&doc, out) : "it is no JSON object";
 }
 
-/* ---- the verdict ------------------------------------------------------------------------------------------ */
+/* ---- the verdict ------------------------------------------------------------------------------------- */
 
 const char *snapshot_objection(const struct snapshot *s, int64_t now_ms, bool ready)
 {
@@ -134,9 +137,10 @@ const char *snapshot_objection(const struct snapshot *s, int64_t now_ms, bool re
     return ready && strcmp(s->readiness, "not_ready") == 0 ? "not ready" : NULL;
 }
 
-/* ---- the file --------------------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------------------------- */
 
-const char *snapshot_load(const struct config *config, const char *node, char *path, size_t cap, struct snapshot *out)
+const char *snapshot_load(const struct config *config, const char *node, char *path, size_t cap,
+                          struct snapshot *out)
 {
     char folder[STORE_PATH_MAX], text[SNAPSHOT_BYTES_MAX];
     snprintf(path, cap, "%s", "?");

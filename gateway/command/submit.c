@@ -12,7 +12,8 @@
 
 #define AT(member) offsetof(struct submit, member)
 static const struct option_row rows[] = {
-    {"intent", OPTION_TEXT, AT(intent), 0, 0, "URN", "what is to be done, urn:iicp:intent:...; must be given"},
+    {"intent", OPTION_TEXT, AT(intent), 0, 0, "URN",
+     "what is to be done, urn:iicp:intent:...; must be given"},
     {"file", OPTION_TEXT, AT(file), 0, 0, "PATH", "the payload, JSON; - is standard input"},
     {"url", OPTION_TEXT, AT(url), 0, 0, "URL", "the node's base address, instead of asking the directory"},
     {"node", OPTION_TEXT, AT(node), 0, 0, "ID", "only this node of those found"},
@@ -20,12 +21,16 @@ static const struct option_row rows[] = {
     {"model", OPTION_TEXT, AT(model), 0, 0, "NAME", "a node with this model, and the model to use"},
     {"region", OPTION_TEXT, AT(region), 0, 0, "NAME", "a node in this region"},
     {"timeout-ms", OPTION_NUMBER, AT(timeout_ms), 100, 300000, "MS", "time for the task [30000]"},
-    {"retry-ms", OPTION_NUMBER, AT(retry_ms), 0, 3600000, "MS", "time for further attempts [30000]; 0 makes one"},
+    {"retry-ms", OPTION_NUMBER, AT(retry_ms), 0, 3600000, "MS",
+     "time for further attempts [30000]; 0 makes one"},
     {"task-id", OPTION_TEXT, AT(task_id), 0, 0, "ID", "the task's name [a new UUID for each attempt]"},
     {"cx", OPTION_BOOL, AT(cx), 0, 0, "", "confidential: sealed for the node's key, and so is the reply"},
-    {"cx-key", OPTION_TEXT, AT(cx_key), 0, 0, "KEY", "the node's public key (43 characters), for --cx with --url"},
-    {"token-file", OPTION_TEXT, AT(token_file), 0, 0, "PATH", "holds a token to show as Authorization: Bearer"},
-    {"consumer-token-file", OPTION_TEXT, AT(consumer_token_file), 0, 0, "PATH", "holds a consumer token to show"},
+    {"cx-key", OPTION_TEXT, AT(cx_key), 0, 0, "KEY",
+     "the node's public key (43 characters), for --cx with --url"},
+    {"token-file", OPTION_TEXT, AT(token_file), 0, 0, "PATH",
+     "holds a token to show as Authorization: Bearer"},
+    {"consumer-token-file", OPTION_TEXT, AT(consumer_token_file), 0, 0, "PATH",
+     "holds a consumer token to show"},
     {"allow-private", OPTION_BOOL, AT(allow_private), 0, 0, "",
      "call loopback and private addresses that the directory names: for labs"},
     {"json", OPTION_BOOL, AT(json), 0, 0, "", "print the whole reply on one line, not only its result"},
@@ -36,8 +41,10 @@ static const struct option_row rows[] = {
 static const struct options_spec spec = {
     .command = "submit",
     .arguments = "--intent URN [PAYLOAD | --file PATH]",
-    .about = "Sends a task and prints its result. The payload is JSON: the argument, a file, or standard input. Without\n"
-             "--url, nodes come from the directory. Exit status: 0 done, 1 refused, 2 wrong flag or payload, 3 no node,\n"
+    .about = "Sends a task and prints its result. The payload is JSON: the argument, a file, or standard "
+             "input. Without\n"
+             "--url, nodes come from the directory. Exit status: 0 done, 1 refused, 2 wrong flag or payload, "
+             "3 no node,\n"
              "4 no answer, 5 busy, 6 the node failed, 7 out of time, 8 a reply that cannot be trusted.",
     .rows = rows,
     .row_count = TG_ARRAY_SIZE(rows),
@@ -62,7 +69,7 @@ static bool complain(const char *what, const char *why)
     return false;
 }
 
-/* ---- the payload ------------------------------------------------------------------------------------------ */
+/* ---- the payload ------------------------------------------------------------------------------------- */
 
 static char *read_to_end(int fd, size_t *len)
 {
@@ -104,7 +111,8 @@ static bool check_payload(const char *text, size_t len)
 {
     struct tg_json_error err = {0};
     size_t room = TG_JSON_NODES_MAX(len);
-    struct tg_json_doc doc = {.nodes = malloc(room * sizeof(struct tg_json_node)), .capacity = (uint32_t)room};
+    struct tg_json_doc doc = {.nodes = malloc(room * sizeof(struct tg_json_node)),
+                              .capacity = (uint32_t)room};
     int rc = doc.nodes ? tg_json_parse(&doc, text, len, &err) : -ENOMEM;
     free(doc.nodes);
     if (rc < 0)
@@ -132,7 +140,7 @@ static bool get_payload(struct submit *s, char **text)
     return *text && check_payload(*text, len);
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------ */
+/* ---- the command ------------------------------------------------------------------------------------- */
 
 static bool sound(const struct submit *s)
 {

@@ -21,7 +21,8 @@ enum submit_outcome {
 
 struct submit {
     struct options options;
-    const char *intent, *file, *url, *node, *qos, *model, *region, *task_id, *cx_key, *token_file, *consumer_token_file;
+    const char *intent, *file, *url, *node, *qos, *model, *region, *task_id, *cx_key, *token_file,
+        *consumer_token_file;
     uint32_t timeout_ms, retry_ms;
     bool cx, json, quiet, allow_private;
     struct tg_str payload; /* checked JSON */

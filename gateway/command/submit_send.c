@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attempts: one node after the other, then a wait, until the budget is spent. A sealed reply is opened and compared. */
+/* Attempts: one node after the other, then a wait, until the budget is spent. A sealed reply is opened and
+ * compared. */
 #include <errno.h>
 #include <stdlib.h>
 #include "gateway/base/clock.h"
@@ -18,7 +19,8 @@ struct sender {
     struct client *client;
     struct crypto *crypto;
     const struct submit_targets *targets;
-    char authorization[TOKEN_BYTES_MAX + 64], consumer[TOKEN_BYTES_MAX + 64]; /* whole headers; empty: not shown */
+    char authorization[TOKEN_BYTES_MAX + 64],
+        consumer[TOKEN_BYTES_MAX + 64]; /* whole headers; empty: not shown */
     char task_id[IICP_CX_TASK_ID_MAX + 1];
     uint8_t secret[IICP_CX_SECRET_BYTES];
     struct answer answer;
@@ -26,7 +28,7 @@ struct sender {
     uint32_t round_wait_ms; /* the shortest Retry-After of this round; 0: none was told */
 };
 
-/* ---- credentials ------------------------------------------------------------------------------------------ */
+/* ---- credentials ------------------------------------------------------------------------------------- */
 
 static bool read_token(const char *path, const char *name, char *out, size_t cap)
 {
@@ -43,12 +45,14 @@ static bool read_token(const char *path, const char *name, char *out, size_t cap
         snprintf(out, cap, "%s%.*s", name, (int)len, token);
     else
         fprintf(stderr, "taskgate submit: %s: %s\n", path,
-                len == -EACCES ? "others can read it; chmod 0600 it" : len < 0 ? strerror((int)-len) : "holds no token");
+                len == -EACCES ? "others can read it; chmod 0600 it"
+                : len < 0      ? strerror((int)-len)
+                               : "holds no token");
     crypto_wipe(token, sizeof(token));
     return fine;
 }
 
-/* ---- one attempt ------------------------------------------------------------------------------------------ */
+/* ---- one attempt ------------------------------------------------------------------------------------- */
 
 static void name_task(struct sender *x)
 {
@@ -64,8 +68,13 @@ static char *write_body(struct sender *x, const struct submit_target *t, size_t 
     const struct submit *s = x->submit;
     char nonce[ENVELOPE_ID_BYTES];
     envelope_uuid(nonce);
-    struct envelope e = {.task_id = x->task_id, .intent = s->intent, .payload = s->payload, .qos = s->qos,
-                         .model = s->model, .timeout_ms = s->timeout_ms, .nonce = nonce,
+    struct envelope e = {.task_id = x->task_id,
+                         .intent = s->intent,
+                         .payload = s->payload,
+                         .qos = s->qos,
+                         .model = s->model,
+                         .timeout_ms = s->timeout_ms,
+                         .nonce = nonce,
                          .peer = s->cx ? &t->peer : NULL};
     return envelope_write(x->crypto, &e, len, x->secret);
 }
@@ -84,16 +93,21 @@ static bool attempt(struct sender *x, const struct submit_target *t)
     if (x->consumer[0])
         headers[n++] = x->consumer;
     submit_say(x->submit, "attempt %u: %s, %s", ++x->attempts, t->node_id, t->url);
-    ask(x->client, &(struct client_request){.method = "POST", .url = t->url, .headers = headers, .body = {body, len},
-                                            .timeout_ms = x->submit->timeout_ms + TRANSPORT_MS,
-                                            .body_bytes_max = REPLY_BYTES_MAX,
-                                            .reach = t->learnt && !x->submit->allow_private ? CLIENT_PUBLIC : CLIENT_ANY},
+    ask(x->client,
+        &(struct client_request){.method = "POST",
+                                 .url = t->url,
+                                 .headers = headers,
+                                 .body = {body, len},
+                                 .timeout_ms = x->submit->timeout_ms + TRANSPORT_MS,
+                                 .body_bytes_max = REPLY_BYTES_MAX,
+                                 .reach =
+                                     t->learnt && !x->submit->allow_private ? CLIENT_PUBLIC : CLIENT_ANY},
         &x->answer);
     free(body);
     return true;
 }
 
-/* ---- replies ---------------------------------------------------------------------------------------------- */
+/* ---- replies ----------------------------------------------------------------------------------------- */
 
 static void print_reply(const struct submit *s, const struct tg_json_doc *doc)
 {
@@ -107,8 +121,10 @@ static void print_reply(const struct submit *s, const struct tg_json_doc *doc)
 
 static bool names_task(const struct sender *x, const struct tg_json_doc *doc)
 {
-    const struct tg_json_node *id = doc->nodes[0].type == TG_JSON_OBJECT ? tg_json_get(doc, doc->nodes, TG_STR("task_id")) : NULL;
-    return id && id->type == TG_JSON_STRING && tg_json_string_eq(doc, id, (struct tg_str){x->task_id, strlen(x->task_id)});
+    const struct tg_json_node *id =
+        doc->nodes[0].type == TG_JSON_OBJECT ? tg_json_get(doc, doc->nodes, TG_STR("task_id")) : NULL;
+    return id && id->type == TG_JSON_STRING &&
+           tg_json_string_eq(doc, id, (struct tg_str){x->task_id, strlen(x->task_id)});
 }
 
 static enum submit_outcome untrusted(const char *why)
@@ -121,7 +137,8 @@ static enum submit_outcome print_sealed(const struct sender *x, struct tg_str pl
 {
     struct tg_json_error err;
     size_t room = TG_JSON_NODES_MAX(plain.len);
-    struct tg_json_doc doc = {.nodes = malloc(room * sizeof(struct tg_json_node)), .capacity = (uint32_t)room};
+    struct tg_json_doc doc = {.nodes = malloc(room * sizeof(struct tg_json_node)),
+                              .capacity = (uint32_t)room};
     bool fine = doc.nodes && tg_json_parse(&doc, plain.ptr, plain.len, &err) == 0 && names_task(x, &doc);
     if (fine)
         print_reply(x->submit, &doc);
@@ -136,10 +153,11 @@ static enum submit_outcome open_reply(const struct sender *x)
     char *out = malloc(a->body_len + 1);
     if (!out)
         return untrusted("out of memory");
-    int rc = iicp_cx_reply_open(x->crypto, x->secret, &a->doc, (struct tg_str){x->task_id, strlen(x->task_id)}, out,
-                                a->body_len, &plain);
-    enum submit_outcome outcome = rc == 0 ? print_sealed(x, plain)
-                                          : untrusted("it is not sealed for this request, or was changed on its way");
+    int rc = iicp_cx_reply_open(x->crypto, x->secret, &a->doc,
+                                (struct tg_str){x->task_id, strlen(x->task_id)}, out, a->body_len, &plain);
+    enum submit_outcome outcome =
+        rc == 0 ? print_sealed(x, plain)
+                : untrusted("it is not sealed for this request, or was changed on its way");
     free(out);
     return outcome;
 }
@@ -156,7 +174,7 @@ static enum submit_outcome accepted(const struct sender *x)
     return SUBMIT_DONE;
 }
 
-/* ---- outcomes --------------------------------------------------------------------------------------------- */
+/* ---- outcomes ---------------------------------------------------------------------------------------- */
 
 static enum submit_outcome outcome_of(uint32_t status)
 {
@@ -187,7 +205,9 @@ static void tell(const struct sender *x)
         return;
     }
     iicp_read_refusal(a->doc.nodes ? &a->doc : NULL, &why);
-    fprintf(stderr, "taskgate submit: answered %u %s: ", a->status, why.code[0] ? why.code : "without a code");
+    fprintf(stderr, "taskgate submit: answered %u ", a->status);
+    show_text(stderr, (struct tg_str){why.code, strlen(why.code)});
+    fputs(": ", stderr);
     show_text(stderr, (struct tg_str){why.message, strlen(why.message)});
     fputc('\n', stderr);
 }
@@ -204,7 +224,7 @@ static enum submit_outcome judge(struct sender *x)
     return a->error ? SUBMIT_NOT_REACHED : outcome_of(a->status);
 }
 
-/* ---- the rounds ------------------------------------------------------------------------------------------- */
+/* ---- the rounds -------------------------------------------------------------------------------------- */
 
 /* Each node once. True if one of them settled it. */
 static bool go_round(struct sender *x, uint64_t until_ns, enum submit_outcome *outcome)

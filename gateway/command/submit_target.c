@@ -8,7 +8,8 @@ static struct tg_str text(const char *s)
     return (struct tg_str){s ? s : "", s ? strlen(s) : 0};
 }
 
-static enum submit_outcome find_by_url(const struct submit *s, struct crypto *crypto, struct submit_targets *out)
+static enum submit_outcome find_by_url(const struct submit *s, struct crypto *crypto,
+                                       struct submit_targets *out)
 {
     struct submit_target *t = &out->list[0];
     struct outbound_url parts;
@@ -26,7 +27,7 @@ static enum submit_outcome find_by_url(const struct submit *s, struct crypto *cr
     return SUBMIT_DONE;
 }
 
-/* ---- found nodes ------------------------------------------------------------------------------------------ */
+/* ---- found nodes ------------------------------------------------------------------------------------- */
 
 /* Why not this one, or NULL. */
 static const char *unfit(const struct submit *s, struct crypto *crypto, const struct tg_json_doc *doc,
@@ -48,8 +49,8 @@ static const char *unfit(const struct submit *s, struct crypto *crypto, const st
     return t->peer.seals_replies ? NULL : "it does not seal replies";
 }
 
-static void choose(const struct submit *s, struct crypto *crypto, const struct found_nodes *found, bool available,
-                   struct submit_targets *out)
+static void choose(const struct submit *s, struct crypto *crypto, const struct found_nodes *found,
+                   bool available, struct submit_targets *out)
 {
     for (uint32_t i = 0; i < found->count; i++) {
         const struct iicp_found *f = &found->nodes[i];
@@ -63,12 +64,16 @@ static void choose(const struct submit *s, struct crypto *crypto, const struct f
     }
 }
 
-static enum submit_outcome find_by_directory(const struct submit *s, const struct config *config, struct client *client,
-                                             struct crypto *crypto, struct submit_targets *out)
+static enum submit_outcome find_by_directory(const struct submit *s, const struct config *config,
+                                             struct client *client, struct crypto *crypto,
+                                             struct submit_targets *out)
 {
     static struct found_nodes found; /* large */
-    struct iicp_discover question = {.intent = text(s->intent), .region = text(s->region), .model = text(s->model),
-                                     .limit = s->node ? FINDER_NODES_MAX : 0, .min_reputation = -1,
+    struct iicp_discover question = {.intent = text(s->intent),
+                                     .region = text(s->region),
+                                     .model = text(s->model),
+                                     .limit = s->node ? FINDER_NODES_MAX : 0,
+                                     .min_reputation = -1,
                                      .max_multiplier = -1};
     bool answered = finder_discover(client, "submit", config, &question, &found);
     if (answered) {
@@ -81,7 +86,8 @@ static enum submit_outcome find_by_directory(const struct submit *s, const struc
         return config->directory_url[0] ? SUBMIT_NOT_REACHED : SUBMIT_NO_NODE;
     if (out->count)
         return SUBMIT_DONE;
-    fprintf(stderr, "taskgate submit: %s\n", any ? "no node found may be used" : "the directory knows no such node");
+    fprintf(stderr, "taskgate submit: %s\n",
+            any ? "no node found may be used" : "the directory knows no such node");
     return SUBMIT_NO_NODE;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sealing requests and opening replies. Each request has a key of its own, made for it and forgotten with its reply. */
+/* Sealing requests and opening replies. Each request has a key of its own, made for it and forgotten with its
+ * reply. */
 #include "iicp_cx_client.h"
 
 #include <errno.h>
@@ -33,7 +34,7 @@ static struct text join(struct tg_str a, struct tg_str b, struct tg_str c)
     return t;
 }
 
-/* ---- peers ------------------------------------------------------------------------------------------------ */
+/* ---- peers ------------------------------------------------------------------------------------------- */
 
 int iicp_cx_peer_from_key(struct crypto *c, struct tg_str key, struct iicp_cx_peer *peer)
 {
@@ -49,13 +50,15 @@ int iicp_cx_peer_from_key(struct crypto *c, struct tg_str key, struct iicp_cx_pe
     return 0;
 }
 
-static const struct tg_json_node *text_member(const struct tg_json_doc *doc, const struct tg_json_node *o, struct tg_str key)
+static const struct tg_json_node *text_member(const struct tg_json_doc *doc, const struct tg_json_node *o,
+                                              struct tg_str key)
 {
     const struct tg_json_node *n = o->type == TG_JSON_OBJECT ? tg_json_get(doc, o, key) : NULL;
     return n && n->type == TG_JSON_STRING ? n : NULL;
 }
 
-static bool is_text(const struct tg_json_doc *doc, const struct tg_json_node *o, struct tg_str key, struct tg_str wanted)
+static bool is_text(const struct tg_json_doc *doc, const struct tg_json_node *o, struct tg_str key,
+                    struct tg_str wanted)
 {
     const struct tg_json_node *n = text_member(doc, o, key);
     return n && tg_json_string_eq(doc, n, wanted);
@@ -67,8 +70,8 @@ static bool has_feature(const struct tg_json_doc *doc, const struct tg_json_node
     if (!list || list->type != TG_JSON_ARRAY)
         return false;
     TG_JSON_FOREACH(n, list)
-        if (n->type == TG_JSON_STRING && tg_json_string_eq(doc, n, wanted))
-            return true;
+    if (n->type == TG_JSON_STRING && tg_json_string_eq(doc, n, wanted))
+        return true;
     return false;
 }
 
@@ -90,9 +93,10 @@ int iicp_cx_peer_read(struct crypto *c, const struct tg_json_doc *doc, const str
     return 0;
 }
 
-/* ---- requests --------------------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------------------- */
 
-static int derive(struct crypto *c, const uint8_t *secret, const uint8_t *nonce, const struct text *info, uint8_t *key)
+static int derive(struct crypto *c, const uint8_t *secret, const uint8_t *nonce, const struct text *info,
+                  uint8_t *key)
 {
     return crypto_hkdf(c, bytes_of(secret, IICP_CX_SECRET_BYTES), bytes_of(nonce, CRYPTO_NONCE_BYTES),
                        bytes_of(info->bytes, info->len), key, CRYPTO_KEY_BYTES);
@@ -136,8 +140,9 @@ static int write_conf(const struct iicp_cx_peer *peer, const struct sealed *s, s
     return -ENOSPC;
 }
 
-int iicp_cx_request_seal_with(struct crypto *c, const struct iicp_cx_peer *peer, const struct iicp_cx_names *names,
-                              struct tg_str plain, uint8_t *room, const uint8_t ephemeral[CRYPTO_KEY_BYTES],
+int iicp_cx_request_seal_with(struct crypto *c, const struct iicp_cx_peer *peer,
+                              const struct iicp_cx_names *names, struct tg_str plain, uint8_t *room,
+                              const uint8_t ephemeral[CRYPTO_KEY_BYTES],
                               const uint8_t nonce[CRYPTO_NONCE_BYTES], struct tg_json_writer *w,
                               uint8_t secret[IICP_CX_SECRET_BYTES])
 {
@@ -172,21 +177,21 @@ int iicp_cx_request_seal(struct crypto *c, const struct iicp_cx_peer *peer, cons
     return rc;
 }
 
-/* ---- replies ---------------------------------------------------------------------------------------------- */
+/* ---- replies ----------------------------------------------------------------------------------------- */
 
 static const struct tg_json_node *envelope(const struct tg_json_doc *doc, struct tg_str task_id)
 {
-    const struct tg_json_node *conf = doc->nodes[0].type == TG_JSON_OBJECT
-                                          ? tg_json_get(doc, doc->nodes, TG_STR("iicp_conf_resp"))
-                                          : NULL;
+    const struct tg_json_node *conf =
+        doc->nodes[0].type == TG_JSON_OBJECT ? tg_json_get(doc, doc->nodes, TG_STR("iicp_conf_resp")) : NULL;
     if (!conf || conf->type != TG_JSON_OBJECT || !is_text(doc, doc->nodes, TG_STR("task_id"), task_id))
         return NULL;
     const struct tg_json_node *version = tg_json_get(doc, conf, TG_STR("version"));
     return version && version->type == TG_JSON_INT && version->i64 == 1 ? conf : NULL;
 }
 
-int iicp_cx_reply_open(struct crypto *c, const uint8_t secret[IICP_CX_SECRET_BYTES], const struct tg_json_doc *doc,
-                       struct tg_str task_id, char *out, size_t cap, struct tg_str *plain)
+int iicp_cx_reply_open(struct crypto *c, const uint8_t secret[IICP_CX_SECRET_BYTES],
+                       const struct tg_json_doc *doc, struct tg_str task_id, char *out, size_t cap,
+                       struct tg_str *plain)
 {
     uint8_t nonce[CRYPTO_NONCE_BYTES], key[CRYPTO_KEY_BYTES];
     const struct tg_json_node *conf = task_id.len <= IICP_CX_TASK_ID_MAX ? envelope(doc, task_id) : NULL;
@@ -201,7 +206,8 @@ int iicp_cx_reply_open(struct crypto *c, const uint8_t secret[IICP_CX_SECRET_BYT
     struct text aad = join(task_id, TG_STR("|resp"), TG_STR(""));
     int rc = derive(c, secret, nonce, &info, key);
     if (rc == 0)
-        rc = crypto_open(c, key, nonce, bytes_of(aad.bytes, aad.len), bytes_of(out, (size_t)len), (uint8_t *)out);
+        rc = crypto_open(c, key, nonce, bytes_of(aad.bytes, aad.len), bytes_of(out, (size_t)len),
+                         (uint8_t *)out);
     crypto_wipe(key, sizeof(key));
     if (rc == 0)
         *plain = (struct tg_str){out, (size_t)len - CRYPTO_TAG_BYTES};

@@ -3,8 +3,10 @@
 """Commands for a node's operator: init, doctor, healthcheck, register and deregister."""
 import json
 import os
+import pty
 import socket
 import stat
+import subprocess
 import tempfile
 import time
 import tomllib
@@ -12,7 +14,7 @@ import unittest
 
 import harness
 from devnet import Devnet
-from gateway import Gateway, run_once, wait_for
+from gateway import Gateway, TASKGATE, clean_environment, run_once, wait_for
 
 LEVELS = ("ok", "warn", "fail")
 
@@ -94,6 +96,24 @@ class Init(InFolder):
         self.assertEqual(code, 78, err)
         self.assertIn("server.listen", err)
         self.assertEqual(os.listdir(self.folder), [])
+
+    def test_on_a_terminal_it_asks_for_what_no_flag_says(self):
+        main, other = pty.openpty()
+        try:
+            process = subprocess.Popen([TASKGATE, "init", "--output", self.path, "--state-dir", self.state, "--model", "given"],
+                                       stdin=other, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment())
+            os.write(main, b"\neu-asked\n\n")  # where to listen: as proposed; region; no directory
+            out, err = process.communicate(timeout=60)
+        finally:
+            os.close(main)
+            os.close(other)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertIn(b"Region [unknown]", err)
+        self.assertNotIn(b"Model", err)
+        with open(self.path, "rb") as f:
+            written = tomllib.load(f)
+        self.assertEqual((written["node"]["region"], written["node"]["model"]), ("eu-asked", "given"))
+        self.assertEqual(written["server"]["listen"], ["127.0.0.1:9484"])
 
     def test_what_cannot_be_written_is_told(self):
         code, out, err = self.run_in("init", "--output", os.path.join(self.folder, "no", "such", "c.toml"), "--yes")

@@ -21,8 +21,12 @@ static const struct option_row rows[] = {
     {"flag", OPTION_BOOL, AT(flag), 0, 0, "", "a flag"},
 };
 
-static const struct options_spec spec = {.command = "try", .arguments = "[flags]", .about = "Tries.", .rows = rows,
-                                         .row_count = TG_ARRAY_SIZE(rows), .words_max = 1};
+static const struct options_spec spec = {.command = "try",
+                                         .arguments = "[flags]",
+                                         .about = "Tries.",
+                                         .rows = rows,
+                                         .row_count = TG_ARRAY_SIZE(rows),
+                                         .words_max = 1};
 
 static enum options_result parse(struct parsed *p, char *a, char *b, char *c)
 {
@@ -33,7 +37,11 @@ static enum options_result parse(struct parsed *p, char *a, char *b, char *c)
     return options_read(&spec, argc, argv, &p->options);
 }
 
-#define W(word) (char[]){word}
+#define W(word)                                                                                              \
+    (char[])                                                                                                 \
+    {                                                                                                        \
+        word                                                                                                 \
+    }
 
 Test(options, values_follow_an_equals_sign_or_a_blank)
 {

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include "gateway/command/show.h"
 
-static char *shown(void (*show)(FILE *, const struct tg_json_doc *, const struct tg_json_node *), const char *json)
+static char *shown(void (*show)(FILE *, const struct tg_json_doc *, const struct tg_json_node *),
+                   const char *json)
 {
     static struct tg_json_node nodes[256];
     struct tg_json_doc doc = {.nodes = nodes, .capacity = 256};
@@ -18,8 +19,8 @@ static char *shown(void (*show)(FILE *, const struct tg_json_doc *, const struct
     return out;
 }
 
-static void assert_shown(void (*show)(FILE *, const struct tg_json_doc *, const struct tg_json_node *), const char *json,
-                         const char *wanted)
+static void assert_shown(void (*show)(FILE *, const struct tg_json_doc *, const struct tg_json_node *),
+                         const char *json, const char *wanted)
 {
     char *out = shown(show, json);
     cr_expect_str_eq(out, wanted, "%s: %s", json, out);
@@ -28,7 +29,8 @@ static void assert_shown(void (*show)(FILE *, const struct tg_json_doc *, const 
 
 Test(show, objects_are_laid_out_and_short_lists_stay_on_a_line)
 {
-    assert_shown(show_json, "{\"a\":1,\"b\":[1,2.5,\"x\"],\"c\":{}}", "{\n  \"a\": 1,\n  \"b\": [1, 2.5, \"x\"],\n  \"c\": {}\n}");
+    assert_shown(show_json, "{\"a\":1,\"b\":[1,2.5,\"x\"],\"c\":{}}",
+                 "{\n  \"a\": 1,\n  \"b\": [1, 2.5, \"x\"],\n  \"c\": {}\n}");
     assert_shown(show_json, "[{\"a\":null}]", "[\n  {\n    \"a\": null\n  }\n]");
     assert_shown(show_json, "true", "true");
 }
@@ -43,7 +45,8 @@ Test(show, nothing_steers_a_terminal)
     char *out = NULL;
     size_t len = 0;
     FILE *f = open_memstream(&out, &len);
-    show_text(f, TG_STR("a\x1b[31m\x7f\r\n\xc2\x9b" "31m \xc3\xa9"));
+    show_text(f, TG_STR("a\x1b[31m\x7f\r\n\xc2\x9b"
+                        "31m \xc3\xa9"));
     fclose(f);
     cr_assert_str_eq(out, "a?[31m????31m \xc3\xa9");
     free(out);

@@ -72,8 +72,8 @@ Test(snapshot, who_starts_or_has_stopped_or_stands_still_is_not_live)
 {
     struct snapshot starting = read_back((struct health_inputs){.lifecycle = HEALTH_STARTING});
     struct snapshot stopped = read_back((struct health_inputs){.lifecycle = HEALTH_STOPPED});
-    struct snapshot stalled = read_back((struct health_inputs){.lifecycle = HEALTH_SERVING,
-                                                               .progress_age_ms = HEALTH_FILE_STALE_MS + 1});
+    struct snapshot stalled = read_back(
+        (struct health_inputs){.lifecycle = HEALTH_SERVING, .progress_age_ms = HEALTH_FILE_STALE_MS + 1});
     cr_assert_str_eq(snapshot_objection(&starting, NOW, false), "starting");
     cr_assert_str_eq(snapshot_objection(&stopped, NOW, false), "not live");
     cr_assert_not_null(snapshot_objection(&stalled, NOW, false));
@@ -84,9 +84,11 @@ Test(snapshot, what_is_no_snapshot_is_refused)
     cr_assert_not_null(wrong_with(""));
     cr_assert_not_null(wrong_with("[]"));
     cr_assert_not_null(wrong_with("{\"health_schema_version\":2}"));
-    cr_assert_not_null(wrong_with("{\"health_schema_version\":1,\"pid\":1,\"process_epoch\":1,\"emitted_at\":\"yesterday\"}"));
-    cr_assert_not_null(wrong_with("{\"health_schema_version\":1,\"pid\":1,\"process_epoch\":1,"
-                                  "\"emitted_at\":\"2026-11-20T15:04:15Z\",\"lifecycle\":\"serving\",\"liveness\":\"fine\"}"));
+    cr_assert_not_null(wrong_with(
+        "{\"health_schema_version\":1,\"pid\":1,\"process_epoch\":1,\"emitted_at\":\"yesterday\"}"));
+    cr_assert_not_null(wrong_with(
+        "{\"health_schema_version\":1,\"pid\":1,\"process_epoch\":1,"
+        "\"emitted_at\":\"2026-11-20T15:04:15Z\",\"lifecycle\":\"serving\",\"liveness\":\"fine\"}"));
 }
 
 Test(snapshot, times_are_utc_with_or_without_milliseconds)

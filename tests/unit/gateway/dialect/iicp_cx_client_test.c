@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Confidential tasks from the client's side: the contract's known answers, and the node's side as the other end. */
+/* Confidential tasks from the client's side: the contract's known answers, and the node's side as the other
+ * end. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
@@ -52,8 +53,9 @@ static struct tg_str seal(char *text, size_t cap, uint8_t secret[IICP_CX_SECRET_
     cr_assert_eq(iicp_cx_peer_from_key(crypto, TG_STR(KEY), &peer), 0);
     cr_assert_str_eq(peer.key_id, "cx-d19bf3f082782c87");
     tg_json_writer_init(&w, text, cap);
-    cr_assert_eq(iicp_cx_request_seal_with(crypto, &peer, &names, TG_STR("{\"messages\":[]}"), room, ephemeral, nonce, &w,
-                                           secret), 0);
+    cr_assert_eq(iicp_cx_request_seal_with(crypto, &peer, &names, TG_STR("{\"messages\":[]}"), room,
+                                           ephemeral, nonce, &w, secret),
+                 0);
     return (struct tg_str){text, w.len};
 }
 
@@ -76,9 +78,10 @@ Test(cx_client, the_sealed_reply_of_the_contract_opens)
     uint8_t secret[IICP_CX_SECRET_BYTES];
     struct tg_str plain;
     seal(text, sizeof(text), secret);
-    static const char reply[] = "{\"task_id\":\"t-1\",\"status\":\"encrypted\",\"iicp_conf_resp\":{\"version\":1,"
-                                "\"nonce\":\"EBESExQVFhcYGRob\","
-                                "\"encrypted_body\":\"1eBRHlSzuWjj9Hs8jWy_RKcP7K_eIf3WuKam\"}}";
+    static const char reply[] =
+        "{\"task_id\":\"t-1\",\"status\":\"encrypted\",\"iicp_conf_resp\":{\"version\":1,"
+        "\"nonce\":\"EBESExQVFhcYGRob\","
+        "\"encrypted_body\":\"1eBRHlSzuWjj9Hs8jWy_RKcP7K_eIf3WuKam\"}}";
     struct tg_json_doc doc = parse((struct tg_str){reply, sizeof(reply) - 1});
     cr_assert_eq(iicp_cx_reply_open(crypto, secret, &doc, TG_STR("t-1"), out, sizeof(out), &plain), 0);
     cr_assert(tg_str_eq(plain, TG_STR("{\"ok\":true}")));
@@ -116,15 +119,20 @@ Test(cx_client, the_node_s_side_opens_what_this_side_seals_and_the_other_way_rou
     cr_assert_eq(iicp_cx_peer_read(crypto, &doc, nodes, &peer), 0);
     cr_assert(peer.seals_replies);
     tg_json_writer_init(&w, text, sizeof(text));
-    cr_assert_eq(iicp_cx_request_seal(crypto, &peer, &names, TG_STR("{\"messages\":[1]}"), room, &w, secret), 0);
+    cr_assert_eq(iicp_cx_request_seal(crypto, &peer, &names, TG_STR("{\"messages\":[1]}"), room, &w, secret),
+                 0);
     doc = parse((struct tg_str){text, w.len});
     struct iicp_cx_opened opened;
-    cr_assert_eq(iicp_cx_open(crypto, &keys, &doc, nodes, names.task_id, names.intent, plain_room, sizeof(plain_room), &opened),
+    cr_assert_eq(iicp_cx_open(crypto, &keys, &doc, nodes, names.task_id, names.intent, plain_room,
+                              sizeof(plain_room), &opened),
                  IICP_CX_DONE);
     cr_assert(tg_str_eq(opened.plain, TG_STR("{\"messages\":[1]}")));
     strcpy(plain_room, "{\"task_id\":\"t-1\"}");
-    struct iicp_cx_reply reply = {.secret = opened.secret, .task_id = names.task_id, .text = plain_room,
-                                  .len = strlen(plain_room), .cap = sizeof(plain_room)};
+    struct iicp_cx_reply reply = {.secret = opened.secret,
+                                  .task_id = names.task_id,
+                                  .text = plain_room,
+                                  .len = strlen(plain_room),
+                                  .cap = sizeof(plain_room)};
     tg_json_writer_init(&w, sealed, sizeof(sealed));
     cr_assert_eq(iicp_cx_seal(crypto, &reply, &w), IICP_CX_DONE);
     doc = parse((struct tg_str){sealed, w.len});
@@ -136,11 +144,17 @@ Test(cx_client, the_node_s_side_opens_what_this_side_seals_and_the_other_way_rou
 Test(cx_client, peers_whose_key_and_name_do_not_belong_together_are_refused)
 {
     static const char *const wrong[] = {
-        "{}", "[]", "null",
-        "{\"algorithm\":\"X448\",\"encoding\":\"base64url\",\"key\":\"" KEY "\",\"key_id\":\"cx-d19bf3f082782c87\"}",
-        "{\"algorithm\":\"X25519\",\"encoding\":\"hex\",\"key\":\"" KEY "\",\"key_id\":\"cx-d19bf3f082782c87\"}",
-        "{\"algorithm\":\"X25519\",\"encoding\":\"base64url\",\"key\":\"" KEY "\",\"key_id\":\"cx-0000000000000000\"}",
-        "{\"algorithm\":\"X25519\",\"encoding\":\"base64url\",\"key\":\"e06Qm75\",\"key_id\":\"cx-d19bf3f082782c87\"}",
+        "{}",
+        "[]",
+        "null",
+        "{\"algorithm\":\"X448\",\"encoding\":\"base64url\",\"key\":\"" KEY
+        "\",\"key_id\":\"cx-d19bf3f082782c87\"}",
+        "{\"algorithm\":\"X25519\",\"encoding\":\"hex\",\"key\":\"" KEY
+        "\",\"key_id\":\"cx-d19bf3f082782c87\"}",
+        "{\"algorithm\":\"X25519\",\"encoding\":\"base64url\",\"key\":\"" KEY
+        "\",\"key_id\":\"cx-0000000000000000\"}",
+        "{\"algorithm\":\"X25519\",\"encoding\":\"base64url\",\"key\":\"e06Qm75\",\"key_id\":\"cx-"
+        "d19bf3f082782c87\"}",
         "{\"algorithm\":\"X25519\",\"encoding\":\"base64url\",\"key\":7,\"key_id\":\"cx-d19bf3f082782c87\"}",
     };
     struct iicp_cx_peer peer;
