@@ -43,6 +43,8 @@ static const struct options_spec spec = {
 
 /* ---- questions --------------------------------------------------------------------------------------- */
 
+#define LINE_BYTES 1024
+
 static const struct question {
     size_t offset;
     const char *words;
@@ -54,24 +56,24 @@ static const struct question {
     {offsetof(struct init, endpoint), "Address under which others reach this node"},
 };
 
-/* Kept until the process ends. */
-static const char *ask_line(const char *words, const char *fallback)
+/* The answer, in @line, or the fallback if there is none. */
+static const char *ask_line(const char *words, const char *fallback, char line[static LINE_BYTES])
 {
-    char line[1024];
     fprintf(stderr, "%s [%s]: ", words, fallback && fallback[0] ? fallback : "none");
-    if (!fgets(line, sizeof(line), stdin))
+    if (!fgets(line, LINE_BYTES, stdin))
         return fallback;
     line[strcspn(line, "\r\n")] = '\0';
-    return line[0] ? strdup(line) : fallback;
+    return line[0] ? line : fallback;
 }
 
 static void ask_all(struct init *in, const struct init *given)
 {
+    static char lines[TG_ARRAY_SIZE(questions)][LINE_BYTES]; /* @in refers to them */
     for (size_t i = 0; i < TG_ARRAY_SIZE(questions); i++) {
         const char **answer = (const char **)((char *)in + questions[i].offset);
         bool endpoint_of_none = answer == &in->endpoint && !in->directory[0];
         if (!*(const char *const *)((const char *)given + questions[i].offset) && !endpoint_of_none)
-            *answer = ask_line(questions[i].words, *answer);
+            *answer = ask_line(questions[i].words, *answer, lines[i]);
     }
 }
 
