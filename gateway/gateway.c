@@ -13,6 +13,7 @@
 #include "gateway/net/tls.h"
 #include "gpu/runner.h"
 #include "gateway.h"
+#include "membership_parts.h"
 
 #define WINDOW_BYTES(entries) ((size_t)(entries) * 24 + (1u << 16)) /* more than window_init() will ask for */
 
@@ -390,6 +391,19 @@ int gateway_check(struct gateway *g, struct config *config)
     if (rc == 0)
         rc = membership_check(g);
     gateway_stop(g);
+    return rc;
+}
+
+int gateway_describe(struct gateway *g, struct config *config, struct directory_options *out)
+{
+    take_config(g, config);
+    describe_node(g);
+    int rc = runners_create(g);
+    describe_node(g); /* now with its runners */
+    if (rc == 0)
+        rc = membership_open(g);
+    if (rc == 0)
+        membership_describe(g, out);
     return rc;
 }
 

@@ -74,6 +74,12 @@ int gateway_start(struct gateway *g, struct config *config, struct control *cont
 /** Build the configured runners and let them go again, problems on stderr: --check-config. Takes over @config. */
 int gateway_check(struct gateway *g, struct config *config);
 
+/**
+ * What a directory would be told, without serving: `taskgate register`. Takes over @config; @out borrows from @g. To be
+ * ended with gateway_stop() in every case. Returns 0, or negative errno with the reasons on stderr.
+ */
+int gateway_describe(struct gateway *g, struct config *config, struct directory_options *out);
+
 /** Health says unavailable from now on; everything is still served (balancers get time to notice). */
 void gateway_say_not_ready(struct gateway *g);
 /** From now on: accept no connection, answer new tasks with 503, close what is idle. Returns at once. */

@@ -57,6 +57,17 @@ def outcomes_amiss(root):
             ["docs/iicp.md explains %s %s, which is no outcome" % row for row in sorted(rows - outcomes)])
 
 
+def commands_amiss(root):
+    """Rows of commands.def without a word in docs/commands.md, and conformance checks likewise."""
+    commands = re.findall(r'^COMMAND\(\w+, "([^"]+)"', read(root, "gateway", "command", "commands.def"), re.MULTILINE)
+    checks = re.findall(r'^CHECK\(\w+, "([^"]+)"', read(root, "gateway", "command", "conformance.def"), re.MULTILINE)
+    page, table = read(root, "docs", "commands.md"), read(root, "docs", "conformance.md")
+    rows = re.findall(r"^\| `([A-Z0-9-]+)` \|", table, re.MULTILINE)
+    return (["docs/commands.md says nothing of %s" % c for c in commands if "`%s`" % c not in page] +
+            ["docs/conformance.md has no row for %s" % c for c in checks if c not in rows] +
+            ["docs/conformance.md has a row for %s, which is no check" % r for r in rows if r not in checks])
+
+
 def folders_without_readme(root):
     tops = [f for f in ("bench", "docs", "gateway", "gpu", "include", "ringbuf", "tests", "tools")]
     inner = ["gateway/" + f for f in os.listdir(os.path.join(root, "gateway"))
@@ -70,6 +81,7 @@ def main():
     checks = [("every link to a file leads somewhere", dead_links),
               ("every metric is explained", metrics_amiss),
               ("every outcome is explained", outcomes_amiss),
+              ("every command and check is explained", commands_amiss),
               ("every folder says what it is for", folders_without_readme)]
     print("1..%d" % len(checks))
     failed = 0
