@@ -4,9 +4,6 @@
 #include "gateway/base/clock.h"
 #include "task.h"
 
-/* Marks in a row header which of its task's rows have come back; the field is the worker's own. */
-#define ROW_REAPED 1
-
 /* The size is hidden from the compiler: knowing it, gcc 12 chooses a string instruction that starts slowly. */
 static inline void clear_hot(struct task *t)
 {
@@ -176,7 +173,7 @@ static void run(struct tasks *ts, struct task *t)
         row->task = t->handle;
         row->arrival_ns = t->arrival_ns;
         row->deadline_ns = t->deadline_ns;
-        row->reserved = 0;
+        row->marks = 0;
     }
     body_release(ts, t);
     t->rows_left = t->rows.count;
@@ -235,7 +232,7 @@ static void retire(struct tasks *ts, struct tg_lane *lane, uint32_t cursor)
 static void release_rows(struct tasks *ts, struct task *t)
 {
     for (uint32_t i = 0; i < t->rows.count; i++)
-        if (tg_rows_row(&t->rows, i)->reserved == ROW_REAPED)
+        if (tg_rows_row(&t->rows, i)->marks & TG_ROW_REAPED)
             retire(ts, t->rows.lane, t->rows.first + i);
     t->rows.count = 0;
 }
@@ -248,7 +245,7 @@ static void reap_row(struct tasks *ts, struct tg_lane *lane, uint32_t cursor)
         retire(ts, lane, cursor);
         return;
     }
-    row->reserved = ROW_REAPED;
+    row->marks |= TG_ROW_REAPED;
     if (row->status != TG_OK)
         t->status = (enum tg_status)row->status;
     if (--t->rows_left == 0)
