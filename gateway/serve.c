@@ -10,7 +10,7 @@
 #include "gateway.h"
 #include "serve.h"
 
-enum { EXIT_CLEAN = 0, EXIT_NO_START = 1, EXIT_CUT = 3 };
+enum { EXIT_CLEAN = 0, EXIT_NO_START = 1, EXIT_CUT = 3, EXIT_GAVE_UP = 4 };
 
 #define DRAIN_LOOK_MS 10
 #define CERTIFICATE_LOOK_S 2
@@ -97,5 +97,5 @@ int serve_main(struct config *config, const struct serve_source *source)
     bool drained = !hurry && drain(&gateway, &set);
     gateway_stop(&gateway);
     log_info("stopped%s", drained ? "" : ", some connections were cut");
-    return drained ? EXIT_CLEAN : EXIT_CUT;
+    return gateway_gave_up(&gateway) ? EXIT_GAVE_UP : drained ? EXIT_CLEAN : EXIT_CUT;
 }
