@@ -3,13 +3,16 @@
  * An executor in a process of its own, killed at any instant, thousands of times, while this process plays the worker
  * that feeds it. Every row must come back once: right, or expired, or refused as poison after two deaths at least.
  *
- * stress-executor-killed [kills [seed]]
+ * stress-executor-killed kill [lives [seed]]    under load, by the clock
+ * stress-executor-killed step [rounds [seed]]   single-stepped to some instruction: also where the clock hardly ever hits
  */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +24,8 @@
 #define ROW_BYTES 64
 #define LIFE_NS_MAX 300000
 #define BATCH_NS 5000
+#define STEPS_MAX 3000
+#define SPIN_US 1000000 /* one that is stepped must not sleep: nobody would wake it */
 #define GRACE_NS 50000000ull /* for a life to begin */
 
 static struct tg_arena arena;
@@ -29,6 +34,7 @@ static struct tg_doorbell *bell, *worker;
 static struct tg_executor_life *life;
 static uint64_t expected[LANES][ROWS]; /* the row's number, 0: none is out there */
 static uint64_t deaths_before[LANES][ROWS];
+static bool stepping;
 static uint64_t put, deaths, back[TG_STATUS_COUNT];
 
 /* ---- the runner: out = 3 * in + 1 -------------------------------------------------------------------- */
@@ -51,7 +57,8 @@ static void take_time(void)
 static int run_batch(void *self, struct tg_batch *b)
 {
     (void)self;
-    take_time();
+    if (!stepping)
+        take_time();
     for (uint32_t s = 0; s < b->segment_count; s++)
         for (uint32_t r = 0; r < b->segments[s].count; r++) {
             uint64_t word;
@@ -76,7 +83,16 @@ static __attribute__((format(printf, 2, 3))) void quiet(enum tg_log_level level,
 static const struct tg_host host = {
     .abi = TG_RUNNER_ABI, .size = sizeof(host), .log = quiet, .now_ns = stress_now_ns};
 
-static _Noreturn void executor_main(void)
+/* From here on the parent says how far we go. */
+static void stop_for_tracer(void)
+{
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+        _exit(77);
+    raise(SIGSTOP);
+}
+
+/* @stop_at: 0 nowhere, 1 before taking over, 2 before the first turn */
+static _Noreturn void executor_main(uint32_t stop_at)
 {
     struct tg_instance instance = {.runner = &runner, .name = "mirror", .max_batch = 32, .streams = 2};
     struct tg_instance *instances[] = {&instance};
@@ -92,23 +108,28 @@ static _Noreturn void executor_main(void)
         .doorbell = bell,
         .workers = &worker,
         .cpu = -1,
+        .spin_us = stop_at ? SPIN_US : 0,
         .life = life,
     };
     struct tg_executor *ex;
     struct tg_error why;
     shape(NULL, &instance.shape);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (stop_at == 1)
+        stop_for_tracer();
     STRESS_CHECK(tg_executor_create(&o, &ex, &why) == 0);
+    if (stop_at == 2)
+        stop_for_tracer();
     executor_run(ex);
     _exit(0);
 }
 
-static pid_t give_birth(void)
+static pid_t give_birth(uint32_t stop_at)
 {
     pid_t child = fork();
     STRESS_CHECK(child >= 0);
     if (child == 0)
-        executor_main();
+        executor_main(stop_at);
     return child;
 }
 
@@ -178,7 +199,7 @@ static uint64_t total_back(void)
 /* A life counts from its first answer, or is cut short before: it may still be on its way out of fork(). */
 static void one_life(uint64_t *random)
 {
-    pid_t child = give_birth();
+    pid_t child = give_birth(0);
     uint64_t grace = stress_now_ns() + GRACE_NS, before = total_back();
     bool short_lived = stress_below(random, 8) == 0;
     int status;
@@ -191,21 +212,22 @@ static void one_life(uint64_t *random)
     stress_progress();
 }
 
-/* The last one may live, and must bring home all that its predecessors left. */
-static void last_life(void)
+/* The last one may live, and must bring home all that its predecessors left. Nothing but a ring ends our sleep. */
+static void last_life(int64_t token)
 {
-    pid_t child = give_birth();
+    pid_t child = give_birth(0);
     int status;
     while (total_back() < put) {
         uint64_t before = total_back();
-        int64_t token = tg_doorbell_arm(worker);
         if (token >= 0)
-            tg_doorbell_wait(worker, token, UINT64_MAX); /* nothing but the executor's ring ends this */
+            tg_doorbell_wait(worker, token, UINT64_MAX);
         tg_doorbell_disarm(worker);
         reap();
         if (total_back() > before)
             stress_progress();
+        token = tg_doorbell_arm(worker);
     }
+    tg_doorbell_disarm(worker);
     atomic_store_explicit(&life->stop, 1, memory_order_release);
     tg_doorbell_wake(bell);
     STRESS_CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
@@ -243,13 +265,55 @@ static void prepare(void)
     STRESS_CHECK(life != NULL);
 }
 
+/* ---- by the instruction ---------------------------------------------------------------------------------- */
+
+static bool stopped(pid_t child)
+{
+    int status;
+    STRESS_CHECK(waitpid(child, &status, 0) == child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        puts("  tracing is not allowed here");
+        exit(77);
+    }
+    return WIFSTOPPED(status);
+}
+
+/* So many instructions of taking over, or of the first turns. */
+static void short_life(uint64_t *random)
+{
+    pid_t child = give_birth(1 + stress_below(random, 2));
+    uint32_t steps = stress_below(random, STEPS_MAX);
+    bool alive = stopped(child);
+    for (; alive && steps > 0; steps--)
+        alive = ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) == 0 && stopped(child);
+    STRESS_CHECK(alive);
+    kill(child, SIGKILL);
+    STRESS_CHECK(!stopped(child));
+    deaths++;
+    stress_progress();
+}
+
+/* Asleep all the while, so that a wake-up lost by one that died is missed by the last. */
+static void one_round(uint64_t *random)
+{
+    for (uint32_t l = 0; l < LANES; l++)
+        put_rows(l, stress_below(random, 6), random);
+    int64_t token = tg_doorbell_arm(worker);
+    for (uint32_t lives = stress_below(random, 4); lives > 0; lives--)
+        short_life(random);
+    last_life(token);
+    atomic_store_explicit(&life->stop, 0, memory_order_relaxed);
+    check_ends();
+}
+
 int main(int argc, char **argv)
 {
-    struct stress s = stress_begin(argc, argv, 0, 2000, 200);
+    stepping = argc > 1 && strcmp(argv[1], "step") == 0;
+    struct stress s = stress_begin(argc, argv, 1, stepping ? 80 : 2000, stepping ? 20 : 200);
     prepare();
     for (uint64_t i = 0; i < s.count; i++)
-        one_life(&s.seed);
-    last_life();
+        stepping ? one_round(&s.seed) : one_life(&s.seed);
+    last_life(tg_doorbell_arm(worker));
     check_ends();
     printf("  %llu deaths; %llu rows: %llu ran, %llu expired, %llu poisoned; %llu were run again\n",
            (unsigned long long)deaths, (unsigned long long)put, (unsigned long long)back[TG_OK],
