@@ -11,6 +11,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/net/tls.h"
+#include "gateway/task/ready.h"
 #include "gpu/runner.h"
 #include "gateway.h"
 #include "membership_parts.h"
@@ -141,7 +142,9 @@ static struct tg_doorbell *new_doorbell(struct gateway *g, uint32_t lines, int e
 
 static const char *backend_name(const struct gateway *g)
 {
-    return g->config.executor_device == CONFIG_DEVICE_NULL ? "null" : "cpu";
+    static const char *const names[] = {[CONFIG_DEVICE_NULL] = "null", [CONFIG_DEVICE_FAULT] = "fault"};
+    uint32_t device = g->config.executor_device;
+    return device < TG_ARRAY_SIZE(names) && names[device] ? names[device] : "cpu";
 }
 
 static uint32_t compute_threads(const struct gateway *g)
@@ -166,6 +169,7 @@ static int executor_create(struct gateway *g, uint32_t index)
     struct tg_executor_options o = {
         .host = &g->host,
         .backend = backend_name(g),
+        .backend_spec = g->config.executor_device_settings[0] ? g->config.executor_device_settings : NULL,
         .threads = compute_threads(g),
         .instances = g->instances,
         .instance_count = g->instance_count,
@@ -180,12 +184,13 @@ static int executor_create(struct gateway *g, uint32_t index)
         .spin_us = g->config.executor_power == CONFIG_POWER_SAVE ? 0 : g->config.executor_spin_us,
         .cpu = -1,
     };
-    int rc = tg_executor_create(&o, &g->executors[index], &why);
+    bool process = g->config.executor_mode == CONFIG_EXECUTOR_PROCESS;
+    int rc = process ? device_start(g, &o, &why) : tg_executor_create(&o, &g->executors[index], &why);
     if (rc < 0) {
         log_error("cannot open device %s: %s", o.backend, why.message[0] ? why.message : strerror(-rc));
         return rc;
     }
-    g->executor_count = index + 1;
+    g->executor_count = process ? 0 : index + 1;
     for (uint32_t w = first; w < (g->inline_executors ? first + 1 : g->worker_count); w++) {
         g->workers[w].tasks.executor = doorbell;
         g->workers[w].executor = g->inline_executors ? g->executors[index] : NULL;
@@ -204,7 +209,10 @@ static int executors_create(struct gateway *g)
     if (rc < 0)
         return rc;
     struct tg_executor_info info;
-    tg_executor_describe(g->executors[0], &info);
+    if (g->process.keeper)
+        tg_keeper_describe(g->process.keeper, &info);
+    else
+        tg_executor_describe(g->executors[0], &info);
     snprintf(g->device, sizeof(g->device), "%s", info.device);
     g->node.device = g->device;
     g->node.io = g->workers[0].io;
@@ -276,7 +284,7 @@ static void raise_descriptor_limit(uint32_t connections)
 }
 
 /* After everything privileged is open. */
-static int drop_privileges(const char *user)
+int gateway_drop_privileges(const char *user)
 {
     if (!user[0])
         return 0;
@@ -337,7 +345,10 @@ static void trust_proxies(struct gateway *g)
 static void log_start(const struct gateway *g)
 {
     log_info("taskgate %s: %u worker%s on %s, executor %s, device %s, %u runner%s", TASKGATE_VERSION, g->worker_count,
-             g->worker_count == 1 ? "" : "s", g->workers[0].io, g->inline_executors ? "inline" : "in its own thread",
+             g->worker_count == 1 ? "" : "s", g->workers[0].io,
+             g->inline_executors    ? "inline"
+             : g->process.keeper ? "in its own process"
+                                 : "in its own thread",
              g->device, g->instance_count, g->instance_count == 1 ? "" : "s");
     log_info("memory reserved, touched as it is used: lanes %zu MiB, each worker %zu MiB, tables %zu MiB",
              g->shared.used >> 20, g->workers[0].arena.used >> 20, g->tables.used >> 20);
@@ -368,7 +379,7 @@ static int build(struct gateway *g)
     if (rc == 0)
         rc = listeners_open(g);
     if (rc == 0)
-        rc = drop_privileges(g->config.process_user);
+        rc = gateway_drop_privileges(g->config.process_user);
     if (rc == 0)
         tg_arena_seal(&g->shared);
     return rc;
@@ -380,6 +391,7 @@ static void take_config(struct gateway *g, struct config *config)
 {
     *g = (struct gateway){.config = *config, .host = host, .started_ns = clock_now_ns()};
     *config = (struct config){0};
+    ready_change(&g->admission, READY_STARTING, 0);
 }
 
 int gateway_check(struct gateway *g, struct config *config)
@@ -415,6 +427,8 @@ int gateway_start(struct gateway *g, struct config *config, struct control *cont
     for (uint32_t i = 0; rc == 0 && !g->inline_executors && i < g->executor_count; i++)
         rc = tg_executor_start(g->executors[i]);
     if (rc == 0)
+        rc = device_listen(g);
+    if (rc == 0)
         membership_start(g);
     if (rc == 0)
         rc = workers_start(g);
@@ -422,6 +436,7 @@ int gateway_start(struct gateway *g, struct config *config, struct control *cont
         gateway_stop(g);
         return rc;
     }
+    ready_change(&g->admission, 0, READY_STARTING);
     log_start(g);
     parts_add(g);
     return 0;
@@ -445,7 +460,7 @@ static bool workers_done(const struct gateway *g)
 
 void gateway_say_not_ready(struct gateway *g)
 {
-    atomic_store_explicit(&g->admission.not_ready, 1, memory_order_relaxed);
+    ready_change(&g->admission, READY_DRAINING, 0);
 }
 
 void gateway_refuse_work(struct gateway *g)
@@ -460,6 +475,11 @@ bool gateway_drained(const struct gateway *g)
     return workers_done(g);
 }
 
+bool gateway_gave_up(const struct gateway *g)
+{
+    return atomic_load_explicit(&g->process.gave_up, memory_order_relaxed); /* asked after the signal it sends */
+}
+
 void gateway_join(struct gateway *g)
 {
     give_order(g, ORDER_STOP);
@@ -472,6 +492,7 @@ void gateway_stop(struct gateway *g)
     gateway_join(g);
     for (uint32_t i = 0; g->executors && i < g->executor_count; i++)
         tg_executor_destroy(g->executors[i]);
+    device_stop(g);
     for (uint32_t i = 0; g->workers && i < g->worker_count; i++)
         worker_finish(&g->workers[i]);
     membership_close(g);

@@ -9,6 +9,7 @@
 #include "gateway/control/config.h"
 #include "gateway/control/control.h"
 #include "gateway/net/peers.h"
+#include "device.h"
 #include "membership.h"
 #include "worker.h"
 
@@ -57,6 +58,7 @@ struct gateway {
     struct tg_executor **executors; /* one, or one per worker when they run inline */
     uint32_t executor_count;
     bool inline_executors;
+    struct device process; /* instead of executors, where the device has a process of its own */
     struct metrics **metrics; /* by worker */
     uint64_t started_ns;
     char device[80];
@@ -87,6 +89,9 @@ void gateway_refuse_work(struct gateway *g);
 /** Has every connection been answered and closed? */
 bool gateway_drained(const struct gateway *g);
 
+/** Has a part of it given up, so that the process should end with a status that says so? */
+bool gateway_gave_up(const struct gateway *g);
+
 /** End and join the workers: from here on nobody sends mail to the control thread. */
 void gateway_join(struct gateway *g);
 /** End all threads and give everything back. */
@@ -94,6 +99,13 @@ void gateway_stop(struct gateway *g);
 
 /** Take over what of @next can be changed while serving, say what cannot. */
 void gateway_reload(struct gateway *g, struct config *next);
+
+/** Become process.user, if that is set. Also for processes forked before the gateway itself does. */
+int gateway_drop_privileges(const char *user);
+
+/* ready.c */
+extern const struct task_reply live_reply, ready_reply;
+void ready_export(const struct gateway *g, struct metrics_text *t);
 
 /* layout.c: how many threads, where the lanes are */
 void layout_choose(struct gateway *g);

@@ -37,6 +37,7 @@ void layout_choose(struct gateway *g)
         g->inline_executors = true;
         break;
     case CONFIG_EXECUTOR_THREAD:
+    case CONFIG_EXECUTOR_PROCESS:
         g->inline_executors = false;
         break;
     default:
@@ -88,6 +89,7 @@ static struct tg_lane_options lane_options(const struct gateway *g, uint32_t wor
         .runner = (uint16_t)instance,
         .priority = (uint8_t)priority,
         .size_class = (uint8_t)size_class,
+        .recoverable = g->config.executor_mode == CONFIG_EXECUTOR_PROCESS,
         .bit = bit,
     };
 }
@@ -149,7 +151,7 @@ int layout_lanes(struct gateway *g)
     size_t bytes = 4096, doorbells = 0;
     each_lane(g, add_bytes, &bytes);
     doorbells = 2 * g->worker_count * (tg_doorbell_bytes(g->worker_count) + TG_CACHE_SEPARATION);
-    int rc = tg_arena_init(&g->shared, bytes + doorbells + 4096, TG_ARENA_SHARED);
+    int rc = tg_arena_init(&g->shared, bytes + doorbells + tg_keeper_bytes() + 4096, TG_ARENA_SHARED);
     if (rc < 0) {
         log_error("cannot reserve %zu bytes for lanes", bytes);
         return rc;

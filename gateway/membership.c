@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "gateway/base/log.h"
+#include "gateway/task/ready.h"
 #include "gateway.h"
 #include "membership_parts.h"
 
@@ -96,9 +97,11 @@ static void exit_process(void *context, int code)
 static uint64_t watch_backend(void *self, uint64_t now_ns)
 {
     struct gateway *g = self;
-    uint64_t backend = iicp_backend_pack(directory_backend(g->membership.directory));
+    struct iicp_backend backend = directory_backend(g->membership.directory);
+    bool draining = backend.state == IICP_BACKEND_DRAINING;
     (void)now_ns;
-    atomic_store_explicit(&g->iicp_shared.backend, backend, memory_order_relaxed); /* one word says all */
+    atomic_store_explicit(&g->iicp_shared.backend, iicp_backend_pack(backend), memory_order_relaxed); /* one word says all */
+    ready_change(&g->admission, draining ? READY_BACKEND_DRAINING : 0, READY_BACKEND_DRAINING);
     return UINT64_MAX;
 }
 

@@ -18,6 +18,7 @@ enum stream_state {
 struct stream {
     enum stream_state state;
     uint32_t attempts;
+    uint64_t submitted_ns;
     struct tg_job job;
     struct batch batch;
 };
