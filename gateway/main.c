@@ -13,6 +13,7 @@ static void usage(FILE *out)
     fputs("taskgate " TASKGATE_VERSION ": takes small tasks from the network, batches them onto a device, answers.\n"
           "\n"
           "usage: taskgate [serve] [flags]            serve until SIGTERM or SIGINT (SIGHUP reloads)\n"
+          "       taskgate topo [--json|--svg] [flags]    show which cpus serve would run its threads on (see --help there)\n"
           "       taskgate runner-test FILE.so ...    check a runner plugin (see --help there)\n"
           "       taskgate help | version\n"
           "\n",
@@ -85,12 +86,14 @@ int main(int argc, char **argv, char **envp)
     int skip = command ? 2 : 1;
     if (!command || strcmp(command, "serve") == 0)
         return serve(argc - skip, argv + skip, envp);
+    if (strcmp(command, "topo") == 0)
+        return command_topo(argc - 1, argv + 1, envp);
     if (strcmp(command, "runner-test") == 0)
         return tg_runner_test_main(argc - 1, argv + 1);
     if (strcmp(command, "help") == 0)
         return help();
     if (strcmp(command, "version") == 0)
         return version();
-    fprintf(stderr, "taskgate: there is no command \"%s\" (serve, runner-test, help, version)\n", command);
+    fprintf(stderr, "taskgate: there is no command \"%s\" (serve, topo, runner-test, help, version)\n", command);
     return EXIT_USAGE;
 }
