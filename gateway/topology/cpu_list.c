@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reading and writing "0-3,8". */
 #include "cpu_list.h"
 #include <errno.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Advice about memory, by plain system calls. */
 #include "memory.h"
 #include <errno.h>
 #include <limits.h>

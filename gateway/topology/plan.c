@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The plan: the operator's lists first, then executors, then workers, each on the nearest core that is free. */
 #include "plan.h"
 #include <errno.h>
 #include <stdarg.h>
