@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* On so few cores a neighbour, such as the client itself, soon shares one with a thread that may not step aside: then
+ * being pinned costs far more than moving about. */
+#define FEW_CORES 4
+
 struct planner {
     const struct machine *machine;
     const struct topology_wish *wish;
@@ -224,19 +228,21 @@ static uint32_t seats_to_choose(const struct planner *p)
 
 /*
  * A pinned thread cannot step aside for whoever else runs on its cpu. So everyone gets a core of his own and something
- * is left for the rest of us, or nobody is pinned; and not under a quota, which says that the cpus are shared.
+ * is left for the rest of us, or nobody is pinned; not on few cores, and not under a quota, which says that the cpus are shared.
  * Returns false having said why not.
  */
 static bool worth_pinning(const struct planner *p, uint32_t seats, char *reason)
 {
     cpu_set_t allowed;
     machine_allowed(p->machine, &allowed);
-    uint32_t cores = cores_free(p), quota = p->machine->quota_milli;
+    uint32_t cores = cores_free(p), all = machine_cores_allowed(p->machine), quota = p->machine->quota_milli;
     if (!p->wish->pin) {
         say(reason, "topology.mode is off");
     } else if (machine_capacity(p->machine) < (uint32_t)CPU_COUNT(&allowed)) {
         say(reason, "a quota of %u.%02u cpus over %d: they are shared with others, so no thread is tied to one",
             quota / 1000, quota % 1000 / 10, CPU_COUNT(&allowed));
+    } else if (all <= FEW_CORES) {
+        say(reason, "%u core%s: too few to tie threads to", all, all == 1 ? "" : "s");
     } else if (seats > cores || seats >= cpus_free(p)) {
         say(reason, "%u thread%s for %u core%s: the kernel moves them better", seats, seats == 1 ? "" : "s", cores,
             cores == 1 ? "" : "s");

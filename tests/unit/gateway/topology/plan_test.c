@@ -64,46 +64,55 @@ Test(plan, one_core_is_left_to_the_kernel)
     struct machine *m = machine_made(1, 1, 1, 1);
     struct topology_wish w = wish_for(1, 0);
     struct topology_plan *plan = plan_for(m, &w);
-    check_unpinned(m, plan, "1 thread for 1 core");
+    check_unpinned(m, plan, "1 core: too few");
     free(plan), free(m);
 }
 
-Test(plan, two_cores_with_two_workers_are_left_to_the_kernel)
+Test(plan, four_cores_are_left_to_the_kernel)
 {
-    struct machine *m = machine_made(1, 1, 2, 1);
-    struct topology_wish w = wish_for(2, 0);
+    struct machine *m = machine_made(1, 1, 4, 2);
+    struct topology_wish w = wish_for(2, 1);
     struct topology_plan *plan = plan_for(m, &w);
-    check_unpinned(m, plan, "2 threads for 2 cores");
+    check_unpinned(m, plan, "4 cores: too few to tie threads to");
     free(plan), free(m);
 }
 
-Test(plan, the_sibling_of_one_core_is_no_second_core)
+Test(plan, every_core_without_siblings_is_more_than_workers_may_have)
 {
-    struct machine *m = machine_made(1, 1, 1, 2);
-    struct topology_wish w = wish_for(1, 1);
+    struct machine *m = machine_made(1, 1, 6, 1);
+    struct topology_wish w = wish_for(6, 0);
     struct topology_plan *plan = plan_for(m, &w);
-    check_unpinned(m, plan, "2 threads for 1 core");
+    check_unpinned(m, plan, "6 threads for 6 cores");
     free(plan), free(m);
 }
 
-Test(plan, one_worker_on_two_cores_leaves_cpu_0_to_the_kernel)
+Test(plan, siblings_are_no_cores_of_their_own)
 {
-    struct machine *m = machine_made(1, 1, 2, 1);
+    struct machine *m = machine_made(1, 1, 6, 2);
+    struct topology_wish w = wish_for(6, 1);
+    struct topology_plan *plan = plan_for(m, &w);
+    check_unpinned(m, plan, "7 threads for 6 cores");
+    free(plan), free(m);
+}
+
+Test(plan, one_worker_leaves_cpu_0_to_the_kernel)
+{
+    struct machine *m = machine_made(1, 1, 5, 1);
     struct topology_wish w = wish_for(1, 0);
     struct topology_plan *plan = plan_for(m, &w);
     check_pinned(m, plan);
     cr_assert_eq(plan->workers[0].cpu, 1);
-    cr_assert_str_eq(others_of(plan), "0");
+    cr_assert_str_eq(others_of(plan), "0,2-4");
     free(plan), free(m);
 }
 
 Test(plan, as_many_threads_as_cores_are_pinned_if_siblings_are_left_for_the_rest)
 {
-    struct machine *m = machine_made(1, 1, 4, 2);
-    struct topology_wish w = wish_for(3, 1);
+    struct machine *m = machine_made(1, 1, 5, 2);
+    struct topology_wish w = wish_for(4, 1);
     struct topology_plan *plan = plan_for(m, &w);
     check_pinned(m, plan);
-    cr_assert_str_eq(others_of(plan), "4-7");
+    cr_assert_str_eq(others_of(plan), "5-9");
     cr_assert(strstr(plan->others_reason, "siblings"));
     free(plan), free(m);
 }
@@ -151,19 +160,19 @@ Test(plan, within_a_cpuset_of_six_everyone_sits_inside)
 Test(plan, a_cpuset_of_sibling_pairs_counts_cores)
 {
     struct machine *m = machine_made(1, 1, 8, 2);
-    machine_allow(m, "2-3,10-11");
-    cr_assert_eq(machine_cores_allowed(m), 2);
-    cr_assert_eq(machine_capacity(m), 4);
-    struct topology_wish w = wish_for(2, 1);
+    machine_allow(m, "2-6,10-14");
+    cr_assert_eq(machine_cores_allowed(m), 5);
+    cr_assert_eq(machine_capacity(m), 10);
+    struct topology_wish w = wish_for(5, 1);
     struct topology_plan *plan = plan_for(m, &w);
-    check_unpinned(m, plan, "3 threads for 2 cores");
+    check_unpinned(m, plan, "6 threads for 5 cores");
     free(plan), free(m);
 }
 
 Test(plan, where_only_second_siblings_are_allowed_they_serve_as_well)
 {
-    struct machine *m = machine_made(1, 1, 4, 2);
-    machine_allow(m, "4-7");
+    struct machine *m = machine_made(1, 1, 8, 2);
+    machine_allow(m, "8-15");
     struct topology_wish w = wish_for(2, 1);
     struct topology_plan *plan = plan_for(m, &w);
     check_pinned(m, plan);
@@ -389,7 +398,7 @@ Test(lists, workers_and_executors_sit_where_they_say_in_their_order)
 
 Test(lists, what_they_leave_open_is_chosen_elsewhere)
 {
-    struct machine *m = machine_made(1, 1, 4, 2);
+    struct machine *m = machine_made(1, 1, 8, 2);
     struct topology_wish w = wish_for(1, 1);
     w.worker_cpus = listed("1");
     struct topology_plan *plan = plan_for(m, &w);
