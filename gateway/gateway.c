@@ -147,14 +147,6 @@ static const char *backend_name(const struct gateway *g)
     return device < TG_ARRAY_SIZE(names) && names[device] ? names[device] : "cpu";
 }
 
-static uint32_t compute_threads(const struct gateway *g)
-{
-    if (g->inline_executors)
-        return 0;
-    return g->config.executor_cpu_threads ? g->config.executor_cpu_threads
-                                          : TG_MAX((uint32_t)sysconf(_SC_NPROCESSORS_ONLN) / 2, 1u);
-}
-
 static int executor_create(struct gateway *g, uint32_t index)
 {
     struct tg_doorbell *workers[ADMISSION_WORKERS_MAX];
@@ -170,7 +162,7 @@ static int executor_create(struct gateway *g, uint32_t index)
         .host = &g->host,
         .backend = backend_name(g),
         .backend_spec = g->config.executor_device_settings[0] ? g->config.executor_device_settings : NULL,
-        .threads = compute_threads(g),
+        .threads = g->inline_executors ? 0 : layout_compute_threads(g),
         .instances = g->instances,
         .instance_count = g->instance_count,
         .lanes = g->lanes + (size_t)first * per_worker,
@@ -182,7 +174,7 @@ static int executor_create(struct gateway *g, uint32_t index)
         .workers = workers,
         .line = 0,
         .spin_us = g->config.executor_power == CONFIG_POWER_SAVE ? 0 : g->config.executor_spin_us,
-        .cpu = -1,
+        .cpu = topology_executor_cpu(g, index),
     };
     bool process = g->config.executor_mode == CONFIG_EXECUTOR_PROCESS;
     int rc = process ? device_start(g, &o, &why) : tg_executor_create(&o, &g->executors[index], &why);
@@ -354,6 +346,16 @@ static void log_start(const struct gateway *g)
              g->shared.used >> 20, g->workers[0].arena.used >> 20, g->tables.used >> 20);
 }
 
+/* How many threads, and where they sit. */
+static int plan(struct gateway *g, const char *machine)
+{
+    int rc = topology_open(g, machine);
+    if (rc < 0)
+        return rc;
+    layout_choose(g);
+    return topology_place(g);
+}
+
 static int build(struct gateway *g)
 {
     int rc = settings_publish(g);
@@ -364,8 +366,11 @@ static int build(struct gateway *g)
     raise_descriptor_limit(g->config.limits_connections);
     describe_node(g);
     trust_proxies(g);
-    layout_choose(g);
-    rc = certificates_open(g);
+    rc = plan(g, NULL);
+    if (rc == 0)
+        rc = certificates_open(g);
+    if (rc == 0)
+        topology_settle(g);
     if (rc == 0)
         rc = membership_open(g);
     if (rc == 0)
@@ -399,11 +404,20 @@ int gateway_check(struct gateway *g, struct config *config)
     take_config(g, config);
     int rc = runners_create(g);
     if (rc == 0)
+        rc = plan(g, NULL);
+    if (rc == 0)
         rc = certificates_open(g);
     if (rc == 0)
         rc = membership_check(g);
     gateway_stop(g);
     return rc;
+}
+
+int gateway_plan(struct gateway *g, struct config *config, const char *machine)
+{
+    take_config(g, config);
+    int rc = runners_create(g);
+    return rc == 0 ? plan(g, machine) : rc;
 }
 
 int gateway_describe(struct gateway *g, struct config *config, struct directory_options *out)
@@ -507,6 +521,7 @@ void gateway_stop(struct gateway *g)
     for (uint32_t i = 0; i < g->instance_count; i++)
         tg_instance_destroy(g->instances[i]);
     free(g->instances);
+    topology_close(g);
     settings_free(atomic_load_explicit(&g->settings, memory_order_relaxed));
     config_finish(&g->config);
 }

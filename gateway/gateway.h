@@ -11,6 +11,7 @@
 #include "gateway/net/peers.h"
 #include "device.h"
 #include "membership.h"
+#include "topology.h"
 #include "worker.h"
 
 /* What may change while serving. Replaced as a whole; old snapshots live until the end. */
@@ -34,6 +35,7 @@ struct gateway {
     struct config config;
     struct tg_host host;
     struct iicp_node node;
+    struct topology *topology; /* machine and plan */
     /* shared by workers and executors */
     struct tg_arena shared; /* lanes and doorbells */
     struct tg_arena tables; /* windows and rates */
@@ -82,6 +84,12 @@ int gateway_check(struct gateway *g, struct config *config);
  */
 int gateway_describe(struct gateway *g, struct config *config, struct directory_options *out);
 
+/**
+ * Everything up to the plan of who sits where, for this host or the one described (topology.h). Takes over @config.
+ * Returns 0, or negative errno having said why; gateway_stop() in either case.
+ */
+int gateway_plan(struct gateway *g, struct config *config, const char *machine);
+
 /** Health says unavailable from now on; everything is still served (balancers get time to notice). */
 void gateway_say_not_ready(struct gateway *g);
 /** From now on: accept no connection, answer new tasks with 503, close what is idle. Returns at once. */
@@ -113,6 +121,8 @@ int layout_lanes(struct gateway *g);
 struct tg_lane *layout_lane(const struct gateway *g, uint32_t worker, uint32_t instance, uint32_t priority,
                             uint32_t size_class);
 uint32_t layout_lanes_per_worker(const struct gateway *g);
+/* of the cpu device, beside an executor in a thread of its own */
+uint32_t layout_compute_threads(const struct gateway *g);
 
 /* certificates.c: what there is to say is in the log */
 /** Prepare TLS if anything listens for it. Returns 0 or negative errno. */

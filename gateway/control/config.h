@@ -24,6 +24,7 @@
 #define CONFIG_POWER_CHOICES(X)                                                                              \
     X(CONFIG_POWER_SAVE, "power-save")                                                                       \
     X(CONFIG_POWER_ADAPTIVE, "adaptive") X(CONFIG_POWER_LOW_LATENCY, "low-latency")
+#define CONFIG_TOPOLOGY_CHOICES(X) X(CONFIG_TOPOLOGY_AUTO, "auto") X(CONFIG_TOPOLOGY_OFF, "off")
 #define CONFIG_LOG_LEVEL_CHOICES(X)                                                                          \
     X(CONFIG_LOG_DEBUG, "debug")                                                                             \
     X(CONFIG_LOG_INFO, "info") X(CONFIG_LOG_WARN, "warn") X(CONFIG_LOG_ERROR, "error")
@@ -55,6 +56,7 @@ enum { CONFIG_EXECUTOR_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_DEVICE_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_WITHDRAWN_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_POWER_CHOICES(CONFIG_CHOICE_ID) };
+enum { CONFIG_TOPOLOGY_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_LOG_LEVEL_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_LOG_FORMAT_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_TLS_CLIENT_CHOICES(CONFIG_CHOICE_ID) };
