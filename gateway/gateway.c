@@ -11,8 +11,10 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/net/tls.h"
+#include "gateway/task/ready.h"
 #include "gpu/runner.h"
 #include "gateway.h"
+#include "membership_parts.h"
 
 #define WINDOW_BYTES(entries) ((size_t)(entries) * 24 + (1u << 16)) /* more than window_init() will ask for */
 
@@ -52,7 +54,8 @@ static int settings_publish(struct gateway *g)
     s->older = atomic_load_explicit(&g->settings, memory_order_relaxed);
     atomic_store_explicit(&g->settings, s, memory_order_release); /* G1 pairs with the workers' loads */
     atomic_store_explicit(&g->admission.base_concurrent, c->admission_max_concurrent, memory_order_relaxed);
-    atomic_store_explicit(&g->admission.max_concurrent, c->admission_max_concurrent, memory_order_relaxed);
+    if (!g->membership.directory) /* which offers what the hour leaves of it, once it is there */
+        atomic_store_explicit(&g->admission.max_concurrent, c->admission_max_concurrent, memory_order_relaxed);
     atomic_store_explicit(&g->admission.wait_ms, c->admission_wait_ms, memory_order_relaxed);
     atomic_store_explicit(&g->admission.retry_after_s, c->admission_retry_after_s, memory_order_relaxed);
     atomic_store_explicit(&g->peers.limit, c->limits_connections_per_peer, memory_order_relaxed);
@@ -139,15 +142,9 @@ static struct tg_doorbell *new_doorbell(struct gateway *g, uint32_t lines, int e
 
 static const char *backend_name(const struct gateway *g)
 {
-    return g->config.executor_device == CONFIG_DEVICE_NULL ? "null" : "cpu";
-}
-
-static uint32_t compute_threads(const struct gateway *g)
-{
-    if (g->inline_executors)
-        return 0;
-    return g->config.executor_cpu_threads ? g->config.executor_cpu_threads
-                                          : TG_MAX((uint32_t)sysconf(_SC_NPROCESSORS_ONLN) / 2, 1u);
+    static const char *const names[] = {[CONFIG_DEVICE_NULL] = "null", [CONFIG_DEVICE_FAULT] = "fault"};
+    uint32_t device = g->config.executor_device;
+    return device < TG_ARRAY_SIZE(names) && names[device] ? names[device] : "cpu";
 }
 
 static int executor_create(struct gateway *g, uint32_t index)
@@ -164,7 +161,8 @@ static int executor_create(struct gateway *g, uint32_t index)
     struct tg_executor_options o = {
         .host = &g->host,
         .backend = backend_name(g),
-        .threads = compute_threads(g),
+        .backend_spec = g->config.executor_device_settings[0] ? g->config.executor_device_settings : NULL,
+        .threads = g->inline_executors ? 0 : layout_compute_threads(g),
         .instances = g->instances,
         .instance_count = g->instance_count,
         .lanes = g->lanes + (size_t)first * per_worker,
@@ -176,14 +174,15 @@ static int executor_create(struct gateway *g, uint32_t index)
         .workers = workers,
         .line = 0,
         .spin_us = g->config.executor_power == CONFIG_POWER_SAVE ? 0 : g->config.executor_spin_us,
-        .cpu = -1,
+        .cpu = topology_executor_cpu(g, index),
     };
-    int rc = tg_executor_create(&o, &g->executors[index], &why);
+    bool process = g->config.executor_mode == CONFIG_EXECUTOR_PROCESS;
+    int rc = process ? device_start(g, &o, &why) : tg_executor_create(&o, &g->executors[index], &why);
     if (rc < 0) {
         log_error("cannot open device %s: %s", o.backend, why.message[0] ? why.message : strerror(-rc));
         return rc;
     }
-    g->executor_count = index + 1;
+    g->executor_count = process ? 0 : index + 1;
     for (uint32_t w = first; w < (g->inline_executors ? first + 1 : g->worker_count); w++) {
         g->workers[w].tasks.executor = doorbell;
         g->workers[w].executor = g->inline_executors ? g->executors[index] : NULL;
@@ -202,7 +201,10 @@ static int executors_create(struct gateway *g)
     if (rc < 0)
         return rc;
     struct tg_executor_info info;
-    tg_executor_describe(g->executors[0], &info);
+    if (g->process.keeper)
+        tg_keeper_describe(g->process.keeper, &info);
+    else
+        tg_executor_describe(g->executors[0], &info);
     snprintf(g->device, sizeof(g->device), "%s", info.device);
     g->node.device = g->device;
     g->node.io = g->workers[0].io;
@@ -274,7 +276,7 @@ static void raise_descriptor_limit(uint32_t connections)
 }
 
 /* After everything privileged is open. */
-static int drop_privileges(const char *user)
+int gateway_drop_privileges(const char *user)
 {
     if (!user[0])
         return 0;
@@ -335,10 +337,23 @@ static void trust_proxies(struct gateway *g)
 static void log_start(const struct gateway *g)
 {
     log_info("taskgate %s: %u worker%s on %s, executor %s, device %s, %u runner%s", TASKGATE_VERSION, g->worker_count,
-             g->worker_count == 1 ? "" : "s", g->workers[0].io, g->inline_executors ? "inline" : "in its own thread",
+             g->worker_count == 1 ? "" : "s", g->workers[0].io,
+             g->inline_executors    ? "inline"
+             : g->process.keeper ? "in its own process"
+                                 : "in its own thread",
              g->device, g->instance_count, g->instance_count == 1 ? "" : "s");
     log_info("memory reserved, touched as it is used: lanes %zu MiB, each worker %zu MiB, tables %zu MiB",
              g->shared.used >> 20, g->workers[0].arena.used >> 20, g->tables.used >> 20);
+}
+
+/* How many threads, and where they sit. */
+static int plan(struct gateway *g, const char *machine)
+{
+    int rc = topology_open(g, machine);
+    if (rc < 0)
+        return rc;
+    layout_choose(g);
+    return topology_place(g);
 }
 
 static int build(struct gateway *g)
@@ -351,8 +366,11 @@ static int build(struct gateway *g)
     raise_descriptor_limit(g->config.limits_connections);
     describe_node(g);
     trust_proxies(g);
-    layout_choose(g);
-    rc = certificates_open(g);
+    rc = plan(g, NULL);
+    if (rc == 0)
+        rc = certificates_open(g);
+    if (rc == 0)
+        topology_settle(g);
     if (rc == 0)
         rc = membership_open(g);
     if (rc == 0)
@@ -366,7 +384,7 @@ static int build(struct gateway *g)
     if (rc == 0)
         rc = listeners_open(g);
     if (rc == 0)
-        rc = drop_privileges(g->config.process_user);
+        rc = gateway_drop_privileges(g->config.process_user);
     if (rc == 0)
         tg_arena_seal(&g->shared);
     return rc;
@@ -378,6 +396,7 @@ static void take_config(struct gateway *g, struct config *config)
 {
     *g = (struct gateway){.config = *config, .host = host, .started_ns = clock_now_ns()};
     *config = (struct config){0};
+    ready_change(&g->admission, READY_STARTING, 0);
 }
 
 int gateway_check(struct gateway *g, struct config *config)
@@ -385,10 +404,32 @@ int gateway_check(struct gateway *g, struct config *config)
     take_config(g, config);
     int rc = runners_create(g);
     if (rc == 0)
+        rc = plan(g, NULL);
+    if (rc == 0)
         rc = certificates_open(g);
     if (rc == 0)
         rc = membership_check(g);
     gateway_stop(g);
+    return rc;
+}
+
+int gateway_plan(struct gateway *g, struct config *config, const char *machine)
+{
+    take_config(g, config);
+    int rc = runners_create(g);
+    return rc == 0 ? plan(g, machine) : rc;
+}
+
+int gateway_describe(struct gateway *g, struct config *config, struct directory_options *out)
+{
+    take_config(g, config);
+    describe_node(g);
+    int rc = runners_create(g);
+    describe_node(g); /* now with its runners */
+    if (rc == 0)
+        rc = membership_open(g);
+    if (rc == 0)
+        membership_describe(g, out);
     return rc;
 }
 
@@ -400,6 +441,8 @@ int gateway_start(struct gateway *g, struct config *config, struct control *cont
     for (uint32_t i = 0; rc == 0 && !g->inline_executors && i < g->executor_count; i++)
         rc = tg_executor_start(g->executors[i]);
     if (rc == 0)
+        rc = device_listen(g);
+    if (rc == 0)
         membership_start(g);
     if (rc == 0)
         usage_open(g);
@@ -409,6 +452,7 @@ int gateway_start(struct gateway *g, struct config *config, struct control *cont
         gateway_stop(g);
         return rc;
     }
+    ready_change(&g->admission, 0, READY_STARTING);
     log_start(g);
     parts_add(g);
     return 0;
@@ -432,7 +476,7 @@ static bool workers_done(const struct gateway *g)
 
 void gateway_say_not_ready(struct gateway *g)
 {
-    atomic_store_explicit(&g->admission.not_ready, 1, memory_order_relaxed);
+    ready_change(&g->admission, READY_DRAINING, 0);
 }
 
 void gateway_refuse_work(struct gateway *g)
@@ -445,6 +489,11 @@ void gateway_refuse_work(struct gateway *g)
 bool gateway_drained(const struct gateway *g)
 {
     return workers_done(g);
+}
+
+bool gateway_gave_up(const struct gateway *g)
+{
+    return atomic_load_explicit(&g->process.gave_up, memory_order_relaxed); /* asked after the signal it sends */
 }
 
 void gateway_join(struct gateway *g)
@@ -460,6 +509,7 @@ void gateway_stop(struct gateway *g)
     usage_close(g);
     for (uint32_t i = 0; g->executors && i < g->executor_count; i++)
         tg_executor_destroy(g->executors[i]);
+    device_stop(g);
     for (uint32_t i = 0; g->workers && i < g->worker_count; i++)
         worker_finish(&g->workers[i]);
     membership_close(g);
@@ -474,6 +524,7 @@ void gateway_stop(struct gateway *g)
     for (uint32_t i = 0; i < g->instance_count; i++)
         tg_instance_destroy(g->instances[i]);
     free(g->instances);
+    topology_close(g);
     settings_free(atomic_load_explicit(&g->settings, memory_order_relaxed));
     config_finish(&g->config);
 }

@@ -9,7 +9,9 @@
 #include "gateway/control/config.h"
 #include "gateway/control/control.h"
 #include "gateway/net/peers.h"
+#include "device.h"
 #include "membership.h"
+#include "topology.h"
 #include "usage.h"
 #include "worker.h"
 
@@ -34,6 +36,7 @@ struct gateway {
     struct config config;
     struct tg_host host;
     struct iicp_node node;
+    struct topology *topology; /* machine and plan */
     /* shared by workers and executors */
     struct tg_arena shared; /* lanes and doorbells */
     struct tg_arena tables; /* windows and rates */
@@ -58,6 +61,7 @@ struct gateway {
     struct tg_executor **executors; /* one, or one per worker when they run inline */
     uint32_t executor_count;
     bool inline_executors;
+    struct device process; /* instead of executors, where the device has a process of its own */
     struct metrics **metrics; /* by worker */
     uint64_t started_ns;
     char device[80];
@@ -76,12 +80,27 @@ int gateway_start(struct gateway *g, struct config *config, struct control *cont
 /** Build the configured runners and let them go again, problems on stderr: --check-config. Takes over @config. */
 int gateway_check(struct gateway *g, struct config *config);
 
+/**
+ * What a directory would be told, without serving: `taskgate register`. Takes over @config; @out borrows from @g. To be
+ * ended with gateway_stop() in every case. Returns 0, or negative errno with the reasons on stderr.
+ */
+int gateway_describe(struct gateway *g, struct config *config, struct directory_options *out);
+
+/**
+ * Everything up to the plan of who sits where, for this host or the one described (topology.h). Takes over @config.
+ * Returns 0, or negative errno having said why; gateway_stop() in either case.
+ */
+int gateway_plan(struct gateway *g, struct config *config, const char *machine);
+
 /** Health says unavailable from now on; everything is still served (balancers get time to notice). */
 void gateway_say_not_ready(struct gateway *g);
 /** From now on: accept no connection, answer new tasks with 503, close what is idle. Returns at once. */
 void gateway_refuse_work(struct gateway *g);
 /** Has every connection been answered and closed? */
 bool gateway_drained(const struct gateway *g);
+
+/** Has a part of it given up, so that the process should end with a status that says so? */
+bool gateway_gave_up(const struct gateway *g);
 
 /** End and join the workers: from here on nobody sends mail to the control thread. */
 void gateway_join(struct gateway *g);
@@ -91,12 +110,21 @@ void gateway_stop(struct gateway *g);
 /** Take over what of @next can be changed while serving, say what cannot. */
 void gateway_reload(struct gateway *g, struct config *next);
 
+/** Become process.user, if that is set. Also for processes forked before the gateway itself does. */
+int gateway_drop_privileges(const char *user);
+
+/* ready.c */
+extern const struct task_reply live_reply, ready_reply;
+void ready_export(const struct gateway *g, struct metrics_text *t);
+
 /* layout.c: how many threads, where the lanes are */
 void layout_choose(struct gateway *g);
 int layout_lanes(struct gateway *g);
 struct tg_lane *layout_lane(const struct gateway *g, uint32_t worker, uint32_t instance, uint32_t priority,
                             uint32_t size_class);
 uint32_t layout_lanes_per_worker(const struct gateway *g);
+/* of the cpu device, beside an executor in a thread of its own */
+uint32_t layout_compute_threads(const struct gateway *g);
 
 /* certificates.c: what there is to say is in the log */
 /** Prepare TLS if anything listens for it. Returns 0 or negative errno. */

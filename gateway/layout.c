@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How many threads there are, and where the lanes between them lie. */
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include "gateway/base/log.h"
 #include "gateway.h"
@@ -13,14 +12,6 @@
 #define FEW_CORES 2
 #define ROWS_MIN 16
 
-static uint32_t cores_allowed(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof(set), &set) < 0)
-        return 1;
-    return (uint32_t)CPU_COUNT(&set);
-}
-
 static bool all_cheap(const struct gateway *g)
 {
     for (uint32_t i = 0; i < g->instance_count; i++)
@@ -29,24 +20,37 @@ static bool all_cheap(const struct gateway *g)
     return true;
 }
 
+/* Half of what may run, and beside an executor no more than there are cores left: siblings share one. */
+static uint32_t workers_chosen(const struct gateway *g)
+{
+    const struct topology *t = g->topology;
+    uint32_t cpus = machine_capacity(&t->machine), cores = machine_cores_allowed(&t->machine);
+    if (t->wish.worker_cpus.count > 0)
+        return TG_MIN(t->wish.worker_cpus.count, (uint32_t)ADMISSION_WORKERS_MAX);
+    uint32_t share = g->inline_executors ? cpus : TG_MIN(cpus / 2, cores - 1);
+    return TG_MIN(TG_MAX(share, 1u), (uint32_t)WORKERS_AUTO_MAX);
+}
+
+uint32_t layout_compute_threads(const struct gateway *g)
+{
+    uint32_t half = machine_capacity(&g->topology->machine) / 2;
+    return g->config.executor_cpu_threads ? g->config.executor_cpu_threads : TG_MAX(half, 1u);
+}
+
 void layout_choose(struct gateway *g)
 {
-    uint32_t cores = cores_allowed();
     switch (g->config.executor_mode) {
     case CONFIG_EXECUTOR_INLINE:
         g->inline_executors = true;
         break;
     case CONFIG_EXECUTOR_THREAD:
+    case CONFIG_EXECUTOR_PROCESS:
         g->inline_executors = false;
         break;
     default:
-        g->inline_executors = cores <= FEW_CORES && all_cheap(g);
+        g->inline_executors = machine_capacity(&g->topology->machine) <= FEW_CORES && all_cheap(g);
     }
-    g->worker_count = g->config.server_workers;
-    if (g->worker_count == 0) {
-        uint32_t share = g->inline_executors ? cores : TG_MAX(cores / 2, 1u);
-        g->worker_count = TG_MIN(share, (uint32_t)WORKERS_AUTO_MAX);
-    }
+    g->worker_count = g->config.server_workers ? g->config.server_workers : workers_chosen(g);
     g->executor_count = g->inline_executors ? g->worker_count : 1;
 }
 
@@ -88,6 +92,7 @@ static struct tg_lane_options lane_options(const struct gateway *g, uint32_t wor
         .runner = (uint16_t)instance,
         .priority = (uint8_t)priority,
         .size_class = (uint8_t)size_class,
+        .recoverable = g->config.executor_mode == CONFIG_EXECUTOR_PROCESS,
         .bit = bit,
     };
 }
@@ -122,6 +127,7 @@ static int add_bytes(struct gateway *g, const struct tg_lane_options *o, uint32_
 static int create(struct gateway *g, const struct tg_lane_options *o, uint32_t number, size_t *bytes)
 {
     (void)bytes;
+    topology_lane_memory(g, o->worker, g->shared.base + g->shared.used, tg_lane_bytes(o));
     g->lanes[number] = tg_lane_create(&g->shared, o);
     return g->lanes[number] ? 0 : -ENOMEM;
 }
@@ -149,7 +155,7 @@ int layout_lanes(struct gateway *g)
     size_t bytes = 4096, doorbells = 0;
     each_lane(g, add_bytes, &bytes);
     doorbells = 2 * g->worker_count * (tg_doorbell_bytes(g->worker_count) + TG_CACHE_SEPARATION);
-    int rc = tg_arena_init(&g->shared, bytes + doorbells + 4096, TG_ARENA_SHARED);
+    int rc = tg_arena_init(&g->shared, bytes + doorbells + tg_keeper_bytes() + 4096, TG_ARENA_SHARED);
     if (rc < 0) {
         log_error("cannot reserve %zu bytes for lanes", bytes);
         return rc;

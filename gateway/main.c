@@ -2,23 +2,35 @@
 /* The command line: which command, and what the configuration asks for instead of serving. */
 #include <stdio.h>
 #include <string.h>
+#include "command/command.h"
+#include "command/register.h"
 #include "devnet/devnet.h"
 #include "gateway.h"
+#include "gateway/base/nearest.h"
 #include "gpu/runner_test.h"
+#include "host_checks.h"
 #include "serve.h"
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_CONFIG = 78 };
+static const struct {
+    const char *name, *arguments, *summary;
+    int (*run)(int argc, char **argv, char **envp);
+} commands[] = {
+#define COMMAND(ident, name, arguments, summary) {name, arguments, summary, command_##ident},
+#include "command/commands.def"
+};
 
 static void usage(FILE *out)
 {
-    fputs("taskgate " TASKGATE_VERSION ": takes small tasks from the network, batches them onto a device, answers.\n"
-          "\n"
-          "usage: taskgate [serve] [flags]            serve until SIGTERM or SIGINT (SIGHUP reloads)\n"
-          "       taskgate runner-test FILE.so ...    check a runner plugin (see --help there)\n"
-          "       taskgate devnet [flags]             a local directory of nodes, for trying things out (see --help there)\n"
-          "       taskgate help | version\n"
-          "\n",
+    fputs("taskgate " TASKGATE_VERSION
+          ": takes small tasks from the network, batches them onto a device, answers.\n\n"
+          "usage: taskgate COMMAND ... (--help after it tells more)\n\n",
           out);
+    for (size_t i = 0; i < TG_ARRAY_SIZE(commands); i++) {
+        char usage_of[48];
+        snprintf(usage_of, sizeof(usage_of), "%s %s", commands[i].name, commands[i].arguments);
+        fprintf(out, "  taskgate %-24s %s\n", usage_of, commands[i].summary);
+    }
+    fputs("\n", out);
 }
 
 static int help(void)
@@ -81,20 +93,76 @@ static int serve(int argc, char **argv, char **envp)
     return code;
 }
 
+/* ---- commands ---------------------------------------------------------------------------------------- */
+
+int command_serve(int argc, char **argv, char **envp)
+{
+    return serve(argc - 1, argv + 1, envp);
+}
+
+int command_help(int argc, char **argv, char **envp)
+{
+    (void)argc, (void)argv, (void)envp;
+    return help();
+}
+
+int command_version(int argc, char **argv, char **envp)
+{
+    (void)argc, (void)argv, (void)envp;
+    return version();
+}
+
+int command_runner_test(int argc, char **argv, char **envp)
+{
+    (void)envp;
+    return tg_runner_test_main(argc, argv);
+}
+
+int command_devnet(int argc, char **argv, char **envp)
+{
+    (void)envp;
+    return devnet_main(argc, argv);
+}
+
+int command_doctor(int argc, char **argv, char **envp)
+{
+    return doctor_main(argc, argv, envp, &host_checks);
+}
+
+static int describe(void *context, struct config *config, struct directory_options *out)
+{
+    return gateway_describe(context, config, out);
+}
+
+static void forget(void *context)
+{
+    gateway_stop(context);
+}
+
+int command_register(int argc, char **argv, char **envp)
+{
+    static struct gateway g; /* large */
+    const struct register_node node = {&g, describe, forget};
+    return register_main(argc, argv, envp, &node);
+}
+
+static int unknown(const char *word)
+{
+    const char *names[TG_ARRAY_SIZE(commands)];
+    for (size_t i = 0; i < TG_ARRAY_SIZE(commands); i++)
+        names[i] = commands[i].name;
+    const char *near = nearest_word(word, names, TG_ARRAY_SIZE(names));
+    fprintf(stderr, "taskgate: there is no command \"%s\"%s%s%s (see taskgate help)\n", word,
+            near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return EXIT_USAGE;
+}
+
 int main(int argc, char **argv, char **envp)
 {
-    const char *command = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
-    int skip = command ? 2 : 1;
-    if (!command || strcmp(command, "serve") == 0)
-        return serve(argc - skip, argv + skip, envp);
-    if (strcmp(command, "runner-test") == 0)
-        return tg_runner_test_main(argc - 1, argv + 1);
-    if (strcmp(command, "devnet") == 0)
-        return devnet_main(argc - 1, argv + 1);
-    if (strcmp(command, "help") == 0)
-        return help();
-    if (strcmp(command, "version") == 0)
-        return version();
-    fprintf(stderr, "taskgate: there is no command \"%s\" (serve, runner-test, devnet, help, version)\n", command);
-    return EXIT_USAGE;
+    if (argc < 2 || argv[1][0] == '-')
+        return serve(argc > 0 ? argc - 1 : 0, argv + 1, envp);
+    for (size_t i = 0; i < TG_ARRAY_SIZE(commands); i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1, envp);
+    return unknown(argv[1]);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "gateway/base/log.h"
+#include "gateway/task/ready.h"
 #include "gateway.h"
 #include "membership_parts.h"
 
@@ -47,10 +48,14 @@ static void publish_keys(void *context, const struct iicp_keys *keys)
     atomic_store_explicit(&g->iicp_shared.keys, keys, memory_order_release); /* I1 pairs with the workers' loads */
 }
 
+/* A raised limit rings nobody by itself: workers with tasks that wait are woken to look. */
 static void set_max_concurrent(void *context, uint32_t effective)
 {
     struct gateway *g = context;
-    atomic_store_explicit(&g->admission.max_concurrent, effective, memory_order_relaxed); /* stands for itself */
+    uint32_t before = atomic_exchange_explicit(&g->admission.max_concurrent, effective, memory_order_relaxed);
+    for (uint32_t i = 0; effective > before && i < g->worker_count; i++)
+        if (g->workers[i].started)
+            worker_wake(&g->workers[i]);
 }
 
 static uint64_t load(const _Atomic uint64_t *counter)
@@ -92,9 +97,11 @@ static void exit_process(void *context, int code)
 static uint64_t watch_backend(void *self, uint64_t now_ns)
 {
     struct gateway *g = self;
-    uint64_t backend = iicp_backend_pack(directory_backend(g->membership.directory));
+    struct iicp_backend backend = directory_backend(g->membership.directory);
+    bool draining = backend.state == IICP_BACKEND_DRAINING;
     (void)now_ns;
-    atomic_store_explicit(&g->iicp_shared.backend, backend, memory_order_relaxed); /* one word says all */
+    atomic_store_explicit(&g->iicp_shared.backend, iicp_backend_pack(backend), memory_order_relaxed); /* one word says all */
+    ready_change(&g->admission, draining ? READY_BACKEND_DRAINING : 0, READY_BACKEND_DRAINING);
     return UINT64_MAX;
 }
 
@@ -153,6 +160,11 @@ void membership_start(struct gateway *g)
     struct control_part mail = {.name = "mail", .turn = read_mail, .self = g};
     if (g->node.report)
         control_add(g->control, &mail);
+}
+
+bool membership_in_trouble(const struct gateway *g, uint64_t now_ns)
+{
+    return g->membership.directory && directory_in_trouble(g->membership.directory, now_ns);
 }
 
 void membership_reload(struct gateway *g)

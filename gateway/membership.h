@@ -47,6 +47,9 @@ void membership_reload(struct gateway *g);
 /** After the workers have ended. Directory and spans end with the control loop. */
 void membership_close(struct gateway *g);
 
+/** Should be a member of a directory, and is not heard there. */
+bool membership_in_trouble(const struct gateway *g, uint64_t now_ns);
+
 /** Prometheus text about the directory and spans. Thread: any. */
 void membership_export(const struct gateway *g, struct metrics_text *t);
 

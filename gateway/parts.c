@@ -6,6 +6,7 @@
 #include "gateway/base/log.h"
 #include "gateway/control/health_file.h"
 #include "gateway/control/store.h"
+#include "gateway/task/ready.h"
 #include "gateway.h"
 
 /* ---- progress ---------------------------------------------------------------------------------------------- */
@@ -38,9 +39,13 @@ static uint64_t progress_age_ms(struct gateway *g)
 static void look(void *context, struct health_inputs *in)
 {
     struct gateway *g = context;
-    bool leaving = atomic_load_explicit(&g->admission.not_ready, memory_order_relaxed);
-    in->lifecycle = leaving ? HEALTH_DRAINING : HEALTH_SERVING;
+    uint32_t reasons = ready_reasons(&g->admission);
+    in->lifecycle = reasons & READY_DRAINING ? HEALTH_DRAINING : HEALTH_SERVING;
     in->progress_age_ms = progress_age_ms(g);
+    struct iicp_backend backend =
+        iicp_backend_unpack(atomic_load_explicit(&g->iicp_shared.backend, memory_order_relaxed)); /* one word says all */
+    in->reasons[HEALTH_REASON_PROVIDER_UNAVAILABLE] = backend.state == IICP_BACKEND_DRAINING || (reasons & READY_REFUSES);
+    in->reasons[HEALTH_REASON_DIRECTORY_UNAVAILABLE] = membership_in_trouble(g, clock_now_ns());
     in->reasons[HEALTH_REASON_NO_CAPACITY] = admission_active(&g->admission) >= admission_max(&g->admission);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What each route does: the doors' requests handed to dialects, and the answers that concern the whole gateway. */
 #include "gateway/base/clock.h"
+#include "gateway/task/ready.h"
 #include "gateway.h"
 
 /* ---- tasks -------------------------------------------------------------------------------------------- */
@@ -38,6 +39,22 @@ static void route_health(void *context, struct task *t, const struct http_reques
     task_finish(&w->tasks, t, TG_OK);
 }
 
+static void route_live(void *context, struct task *t, const struct http_request *req)
+{
+    struct worker *w = context;
+    (void)req;
+    t->reply = &live_reply;
+    task_finish(&w->tasks, t, TG_OK);
+}
+
+static void route_ready(void *context, struct task *t, const struct http_request *req)
+{
+    struct worker *w = context;
+    (void)req;
+    t->reply = &ready_reply;
+    task_finish(&w->tasks, t, ready_reasons(&w->gateway->admission) ? TG_NOT_READY : TG_OK);
+}
+
 /* ---- metrics ------------------------------------------------------------------------------------------ */
 
 static void gauge(struct metrics_text *t, const char *name, const char *help, double value)
@@ -51,9 +68,22 @@ static void counter(struct metrics_text *t, const char *name, const char *help, 
                    (unsigned long long)value);
 }
 
+static void export_process(const struct gateway *g, struct metrics_text *t)
+{
+    struct tg_keeper_counts n = {0};
+    if (g->process.keeper)
+        tg_keeper_counts(g->process.keeper, &n);
+    counter(t, "taskgate_executor_deaths_total", "Executor processes that died or were killed", n.deaths);
+    counter(t, "taskgate_executor_hangs_total", "Executor processes that were killed because they hung", n.hangs);
+    counter(t, "taskgate_executor_restarts_total", "Executor processes that came up after another", n.restarts);
+    counter(t, "taskgate_device_withdrawals_total", "Times the device was withdrawn after too many deaths", n.withdrawals);
+}
+
 static void export_executors(const struct gateway *g, struct metrics_text *t)
 {
     struct tg_executor_stats sum = {0};
+    if (g->process.keeper)
+        tg_keeper_stats(g->process.keeper, &sum);
     for (uint32_t i = 0; i < g->executor_count; i++) {
         struct tg_executor_stats s;
         tg_executor_stats(g->executors[i], &s);
@@ -70,6 +100,9 @@ static void export_executors(const struct gateway *g, struct metrics_text *t)
     counter(t, "taskgate_rows_total", "Rows that came back from a device", sum.rows);
     counter(t, "taskgate_rows_expired_total", "Rows whose deadline passed before they could start", sum.rows_expired);
     counter(t, "taskgate_rows_failed_total", "Rows that failed on a device", sum.rows_failed);
+    counter(t, "taskgate_rows_requeued_total", "Rows run once more after their executor process died", sum.rows_requeued);
+    counter(t, "taskgate_rows_poisoned_total", "Rows answered because their executor process died twice",
+            sum.rows_poisoned);
     counter(t, "taskgate_device_faults_total", "Batches a device refused or broke", sum.faults);
     counter(t, "taskgate_executor_sleeps_total", "Times an executor thread went to sleep", sum.sleeps);
     gauge(t, "taskgate_batches_inflight", "Batches on devices now", sum.inflight);
@@ -86,12 +119,14 @@ static void write_metrics(void *context, struct task *task, struct tg_json_write
     export_executors(g, &t);
     usage_export(g, &t);
     membership_export(g, &t);
+    export_process(g, &t);
+    ready_export(g, &t);
     gauge(&t, "taskgate_tasks_active", "Tasks accepted and not finished", admission_active(&g->admission));
     gauge(&t, "taskgate_tasks_max", "Tasks that may be accepted and unfinished now", admission_max(&g->admission));
     gauge(&t, "taskgate_uptime_seconds", "Seconds since start", (double)(clock_now_ns() - g->started_ns) / 1e9);
     metrics_printf(&t, "# HELP taskgate_info What is running.\n# TYPE taskgate_info gauge\n"
                        "taskgate_info{version=\"%s\",io=\"%s\",executor=\"%s\"} 1\n",
-                   TASKGATE_VERSION, w->io, g->inline_executors ? "inline" : "thread");
+                   TASKGATE_VERSION, w->io, g->inline_executors ? "inline" : g->process.keeper ? "process" : "thread");
     out->len = t.len;
     out->overflow = t.overflow;
 }

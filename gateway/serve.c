@@ -10,7 +10,7 @@
 #include "gateway.h"
 #include "serve.h"
 
-enum { EXIT_CLEAN = 0, EXIT_NO_START = 1, EXIT_CUT = 3 };
+enum { EXIT_CLEAN = 0, EXIT_NO_START = 1, EXIT_CUT = 3, EXIT_GAVE_UP = 4 };
 
 #define DRAIN_LOOK_MS 10
 #define CERTIFICATE_LOOK_MS 2000
@@ -187,7 +187,7 @@ int serve_main(struct config *config, const struct serve_source *source)
     notify_ready();
     while (s.state != SERVE_OVER)
         control_turn(s.control);
-    int asked = s.gateway.membership.exit_code;
+    int asked = gateway_gave_up(&s.gateway) ? EXIT_GAVE_UP : s.gateway.membership.exit_code;
     gateway_join(&s.gateway);
     control_destroy(s.control);
     gateway_stop(&s.gateway);

@@ -13,7 +13,7 @@ struct serve_source {
 
 /**
  * Serve until SIGTERM or SIGINT, then drain. SIGHUP reloads. Takes over @config.
- * Returns the process's exit code: 0 drained, 1 could not start, 3 connections had to be cut.
+ * Returns the process's exit code: 0 drained, 1 could not start, 3 connections had to be cut, 4 gave up a device.
  */
 int serve_main(struct config *config, const struct serve_source *source);
 

@@ -212,7 +212,9 @@ static void open_telemetry(const struct gateway *g, struct usage *u)
 static void choose_gpu(const struct gateway *g, struct usage *u)
 {
     struct tg_executor_info info = {0};
-    if (g->executor_count > 0)
+    if (g->process.keeper)
+        tg_keeper_describe(g->process.keeper, &info);
+    else if (g->executor_count > 0)
         tg_executor_describe(g->executors[0], &info);
     if (u->telemetry)
         snprintf(u->gpu, sizeof(u->gpu), "%s", g->config.telemetry_gpu[0] ? g->config.telemetry_gpu : info.gpu);

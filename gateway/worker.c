@@ -425,15 +425,17 @@ int worker_init(struct worker *w, struct gateway *g, uint32_t index)
     size_t body_max = g->config.limits_body_bytes + g->config.limits_head_bytes + (64u << 10);
     w->gateway = g;
     w->index = index;
-    w->cpu = -1;
+    w->cpu = topology_worker_cpu(g, index);
     w->gap_ns = NS_PER_MS;
     w->wake_fd = eventfd(0, EFD_CLOEXEC);
     if (w->wake_fd < 0)
         return -errno;
     wire(w);
     int rc = tg_arena_init(&w->arena, arena_bytes(w, conns, tasks_max), TG_ARENA_PRIVATE);
-    if (rc == 0)
+    if (rc == 0) {
+        topology_worker_memory(g, index, w->arena.base, w->arena.size);
         rc = buffer_pool_init(&w->buffers, &w->arena, body_max, BUFFER_CLASS_BYTES, BUFFERS_MIN);
+    }
     if (rc == 0)
         rc = tg_pool_init(&w->tasks.pool, &w->arena, sizeof(struct task), tasks_max);
     if (rc == 0)

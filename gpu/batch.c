@@ -71,13 +71,13 @@ static uint64_t most_urgent(const struct batch_former *f, uint32_t size_class, e
     return best;
 }
 
-static void drop_expired(struct tg_lane *lane, uint32_t cursor)
+void batch_drop_row(struct tg_lane *lane, uint32_t cursor, enum tg_status status)
 {
     struct tg_row *row = tg_lane_row(lane, cursor);
     row->start_ns = 0;
     row->batch_rows = 0;
     row->out_len = 0;
-    row->status = TG_TIMEOUT;
+    row->status = (uint16_t)status;
     tg_lane_complete(lane, cursor, 1);
 }
 
@@ -96,6 +96,14 @@ static bool batch_add_row(struct batch *b, struct tg_lane *lane, uint32_t cursor
     return true;
 }
 
+/* It starts, unless a device says otherwise. */
+static void begin_row(struct tg_lane *lane, struct tg_row *row, uint64_t now_ns)
+{
+    row->start_ns = now_ns;
+    row->status = TG_OK;
+    row->out_len = lane->out_stride;
+}
+
 /* Move up to @quota rows of a lane into the batch; expired ones leave on the way and do not count. */
 static void take_rows(struct batch *b, struct batch_lane *bl, uint32_t quota, uint64_t now_ns,
                       struct batch_outcome *outcome, batch_dropped_fn *dropped, void *context)
@@ -103,20 +111,20 @@ static void take_rows(struct batch *b, struct batch_lane *bl, uint32_t quota, ui
     struct tg_lane *lane = bl->lane;
     uint32_t expired = 0;
     while (bl->ready > 0 && quota > 0) {
-        struct tg_row *row = tg_lane_row(lane, lane->taken);
-        if (TG_UNLIKELY(now_ns >= row->deadline_ns)) {
-            drop_expired(lane, lane->taken);
+        uint32_t cursor = lane->taken;
+        struct tg_row *row = tg_lane_row(lane, cursor);
+        bool late = TG_UNLIKELY(now_ns >= row->deadline_ns);
+        if (!late && !batch_add_row(b, lane, cursor))
+            break;
+        tg_lane_take(lane, 1); /* before anything that may complete it: nobody may take it again */
+        bl->ready--;
+        if (late) {
+            batch_drop_row(lane, cursor, TG_TIMEOUT);
             expired++;
         } else {
-            if (!batch_add_row(b, lane, lane->taken))
-                break;
-            row->start_ns = now_ns;
-            row->status = TG_OK;
-            row->out_len = lane->out_stride;
+            begin_row(lane, row, now_ns);
             quota--;
         }
-        tg_lane_take(lane, 1);
-        bl->ready--;
     }
     if (expired) {
         outcome->expired += expired;
@@ -237,4 +245,15 @@ uint32_t batch_form(struct batch_former *f, uint64_t now_ns, struct batch *b, st
     if (b->count > 0)
         build_segments(b);
     return b->count;
+}
+
+void batch_of_span(struct batch *b, struct tg_lane *lane, uint32_t first, uint32_t count, uint64_t now_ns)
+{
+    b->segment_count = 0;
+    b->span_count = 1;
+    b->count = count;
+    b->spans[0] = (struct batch_span){lane, first, count};
+    for (uint32_t i = 0; i < count; i++)
+        begin_row(lane, tg_lane_row(lane, first + i), now_ns);
+    build_segments(b);
 }

@@ -66,4 +66,10 @@ void batch_lane_ready(struct batch_former *f, struct batch_lane *bl);
 uint32_t batch_form(struct batch_former *f, uint64_t now_ns, struct batch *b, struct batch_outcome *outcome,
                     batch_dropped_fn *dropped, void *context);
 
+/** Complete a taken row with @status, without having run it. */
+void batch_drop_row(struct tg_lane *lane, uint32_t cursor, enum tg_status status);
+
+/** A batch of @count taken rows of one lane: those that an executor left behind when it died. */
+void batch_of_span(struct batch *b, struct tg_lane *lane, uint32_t first, uint32_t count, uint64_t now_ns);
+
 #endif

@@ -47,9 +47,17 @@ static int device_open(struct tg_executor *ex, struct tg_error *why)
     return 0;
 }
 
-/* The device is gone: whatever ran on it runs once more on its successor, or fails. */
-static void device_lost(struct tg_executor *ex, uint64_t now_ns)
+/*
+ * The device is gone: whatever ran on it runs once more on its successor, or fails. Where the executor has a process of
+ * its own, that ends too: nothing less gets rid of a sticky error, and the next one finds the rows in their lanes.
+ */
+static void device_lost(struct tg_executor *ex, int error, uint64_t now_ns)
 {
+    if (ex->options.life) {
+        tg_error_set(&ex->options.life->why, "device_lost", "the device is lost: %s", strerror(-error));
+        ex->gone = true;
+        return;
+    }
     if (ex->device)
         ex->backend->close(ex->device);
     ex->device = NULL;
@@ -59,10 +67,15 @@ static void device_lost(struct tg_executor *ex, uint64_t now_ns)
             ex->streams[i].state = STREAM_REDO;
 }
 
+static inline bool usable(const struct tg_executor *ex)
+{
+    return ex->device && !ex->gone;
+}
+
 static bool device_usable(struct tg_executor *ex, uint64_t now_ns, uint64_t *wake_ns)
 {
     if (ex->device)
-        return true;
+        return !ex->gone;
     if (now_ns < ex->reopen_ns) {
         *wake_ns = TG_MIN(*wake_ns, ex->reopen_ns);
         return false;
@@ -82,17 +95,17 @@ static bool device_usable(struct tg_executor *ex, uint64_t now_ns, uint64_t *wak
 
 static void finish(struct tg_executor *ex, struct executor_instance *ei, struct stream *s)
 {
-    stat_add(&ex->stats.rows, s->batch.count);
+    stat_add(&ex->stats->rows, s->batch.count);
     stream_charge(s, device_share_end(&ex->share, s->share_from));
     stream_complete(s, ring_worker, ex);
     ei->running--;
     ex->inflight--;
-    atomic_store_explicit(&ex->stats.inflight, ex->inflight, memory_order_relaxed);
+    atomic_store_explicit(&ex->stats->inflight, ex->inflight, memory_order_relaxed);
 }
 
 static void fail(struct tg_executor *ex, struct executor_instance *ei, struct stream *s)
 {
-    stat_add(&ex->stats.rows_failed, s->batch.count);
+    stat_add(&ex->stats->rows_failed, s->batch.count);
     stream_fail_rows(s, TG_BACKEND);
     finish(ex, ei, s);
 }
@@ -100,7 +113,7 @@ static void fail(struct tg_executor *ex, struct executor_instance *ei, struct st
 /* The device answered for a batch with a fault: decide between another try and the end. */
 static void settle_fault(struct tg_executor *ex, struct executor_instance *ei, struct stream *s, uint64_t now_ns)
 {
-    stat_add(&ex->stats.faults, 1);
+    stat_add(&ex->stats->faults, 1);
     switch (s->job.fault) {
     case TG_FAULT_RETRY:
         s->state = STREAM_REDO;
@@ -109,7 +122,7 @@ static void settle_fault(struct tg_executor *ex, struct executor_instance *ei, s
     case TG_FAULT_LOST:
         ex->options.host->log(TG_LOG_ERROR, "device %s lost while running %s: %s", ex->backend->name,
                               ei->instance->name, strerror(-s->job.error));
-        device_lost(ex, now_ns);
+        device_lost(ex, s->job.error, now_ns);
         break;
     default:
         fail(ex, ei, s);
@@ -133,7 +146,7 @@ static bool poll_streams(struct tg_executor *ex, uint64_t now_ns, uint64_t *wake
     bool moved = false;
     for (uint32_t i = 0; ex->inflight > 0 && i < ex->options.instance_count; i++) {
         struct executor_instance *ei = &ex->instances[i];
-        for (uint32_t n = 0; ei->running > 0 && ex->device && n < ei->instance->streams; n++)
+        for (uint32_t n = 0; ei->running > 0 && usable(ex) && n < ei->instance->streams; n++)
             moved |= poll_stream(ex, ei, &ei->streams[n], now_ns, wake_ns);
     }
     return moved;
@@ -151,9 +164,9 @@ static void settle_refusal(struct tg_executor *ex, struct stream *s, int rc, uin
         s->attempts--;
         return;
     }
-    stat_add(&ex->stats.faults, 1);
+    stat_add(&ex->stats->faults, 1);
     if (s->job.fault == TG_FAULT_STICKY || s->job.fault == TG_FAULT_LOST)
-        device_lost(ex, now_ns);
+        device_lost(ex, rc, now_ns);
 }
 
 static void launch(struct tg_executor *ex, struct stream *s, uint64_t now_ns, uint64_t *wake_ns)
@@ -162,10 +175,11 @@ static void launch(struct tg_executor *ex, struct stream *s, uint64_t now_ns, ui
     s->job.error = 0;
     s->job.batch.ready_ns = 0;
     s->attempts++;
+    s->submitted_ns = now_ns;
     s->state = STREAM_RUNNING;
     int rc = ex->backend->submit(ex->device, &s->job);
     if (TG_LIKELY(rc == 0))
-        stat_add(&ex->stats.batches, 1);
+        stat_add(&ex->stats->batches, 1);
     else
         settle_refusal(ex, s, rc, now_ns, wake_ns);
 }
@@ -193,10 +207,10 @@ static void start_batch(struct tg_executor *ex, struct executor_instance *ei, st
                         uint64_t *wake_ns)
 {
     stream_prepare(s, ei->instance, (uint32_t)(s - ex->streams));
-    stat_max(&ex->stats.batch_rows_max, s->batch.count);
+    stat_max(&ex->stats->batch_rows_max, s->batch.count);
     ei->running++;
     ex->inflight++;
-    atomic_store_explicit(&ex->stats.inflight, ex->inflight, memory_order_relaxed);
+    atomic_store_explicit(&ex->stats->inflight, ex->inflight, memory_order_relaxed);
     s->share_from = device_share_begin(&ex->share);
     launch(ex, s, now_ns, wake_ns);
     device_share_now(&ex->share, ex->options.host->now_ns(), true); /* submit() may have computed it all */
@@ -206,13 +220,13 @@ static void start_batch(struct tg_executor *ex, struct executor_instance *ei, st
 static bool feed(struct tg_executor *ex, struct executor_instance *ei, uint64_t now_ns, uint64_t *wake_ns)
 {
     bool moved = false;
-    for (uint32_t n = 0; n < BATCHES_PER_ROUND && ex->device && ei->former.lanes > 0; n++) {
+    for (uint32_t n = 0; n < BATCHES_PER_ROUND && usable(ex) && ei->former.lanes > 0; n++) {
         struct stream *s = ei->running < ei->instance->streams ? free_stream(ei) : NULL;
         if (!s)
             break;
         struct batch_outcome outcome;
         uint32_t rows = batch_form(&ei->former, now_ns, &s->batch, &outcome, ring_worker, ex);
-        stat_add(&ex->stats.rows_expired, outcome.expired);
+        stat_add(&ex->stats->rows_expired, outcome.expired);
         moved |= rows > 0 || outcome.expired > 0;
         if (outcome.hold_until_ns)
             *wake_ns = TG_MIN(*wake_ns, outcome.hold_until_ns);
@@ -228,7 +242,7 @@ static bool redo_streams(struct tg_executor *ex, struct executor_instance *ei, u
 {
     bool moved = false;
     for (uint32_t n = 0; ex->inflight > 0 && n < ei->instance->streams; n++) {
-        if (ei->streams[n].state == STREAM_REDO && ex->device) {
+        if (ei->streams[n].state == STREAM_REDO && usable(ex)) {
             redo(ex, ei, &ei->streams[n], now_ns, wake_ns);
             moved |= ei->streams[n].state != STREAM_REDO;
         }
@@ -255,6 +269,35 @@ static void collect(struct tg_executor *ex)
             collect_word(ex, w, word);
 }
 
+/*
+ * What a dead process left runs alone, some rows at a time: if it kills this one too, then the fewer rows were with it
+ * the fewer are taken for poison.
+ */
+static void start_recovered(struct tg_executor *ex, struct tg_lane *lane, uint64_t now_ns, uint64_t *wake_ns)
+{
+    struct executor_instance *ei = &ex->instances[lane->runner];
+    struct stream *s = &ei->streams[0];
+    struct batch_span span = recovery_next(&ex->recovery, now_ns, ei->instance->max_batch);
+    batch_of_span(&s->batch, span.lane, span.first, span.count, now_ns);
+    start_batch(ex, ei, s, now_ns, wake_ns);
+    poll_stream(ex, ei, s, now_ns, wake_ns);
+}
+
+static bool feed_recovered(struct tg_executor *ex, uint64_t now_ns, uint64_t *wake_ns)
+{
+    struct recovery_counts counts = {0};
+    if (ex->inflight > 0)
+        return false;
+    struct tg_lane *lane = recovery_lane(&ex->recovery, now_ns, &counts);
+    stat_add(&ex->stats->rows_expired, counts.expired);
+    for (uint32_t i = 0; i < ex->options.lane_count && counts.expired > 0; i++)
+        ring_worker(ex, ex->options.lanes[i]); /* rare enough not to ask whose they were */
+    if (lane)
+        start_recovered(ex, lane, now_ns, wake_ns);
+    ex->recovering = lane != NULL;
+    return true;
+}
+
 bool tg_executor_turn(struct tg_executor *ex, uint64_t now_ns, uint64_t *wake_ns)
 {
     device_share_now(&ex->share, now_ns, ex->device != NULL);
@@ -262,15 +305,27 @@ bool tg_executor_turn(struct tg_executor *ex, uint64_t now_ns, uint64_t *wake_ns
     collect(ex);
     if (!device_usable(ex, now_ns, wake_ns))
         return moved;
+    if (TG_UNLIKELY(ex->recovering))
+        moved |= feed_recovered(ex, now_ns, wake_ns);
     for (uint32_t i = 0; i < ex->options.instance_count; i++) {
         struct executor_instance *ei = &ex->instances[(ex->first_instance + i) % ex->options.instance_count];
         if (ei->running > 0)
             moved |= redo_streams(ex, ei, now_ns, wake_ns);
-        if (ei->former.lanes > 0)
+        if (ei->former.lanes > 0 && TG_LIKELY(!ex->recovering))
             moved |= feed(ex, ei, now_ns, wake_ns);
     }
     ex->first_instance++;
     return moved;
+}
+
+void executor_beat(struct tg_executor *ex, uint64_t now_ns)
+{
+    uint64_t oldest = UINT64_MAX;
+    for (uint32_t i = 0; ex->inflight > 0 && i < ex->stream_count; i++)
+        if (ex->streams[i].state == STREAM_RUNNING)
+            oldest = TG_MIN(oldest, ex->streams[i].submitted_ns);
+    atomic_store_explicit(&ex->options.life->oldest_ns, oldest == UINT64_MAX ? 0 : oldest, memory_order_relaxed);
+    atomic_store_explicit(&ex->options.life->beat_ns, now_ns, memory_order_relaxed);
 }
 
 bool tg_executor_busy(const struct tg_executor *ex)
@@ -304,6 +359,28 @@ static void lanes_init(struct tg_executor *ex)
     ex->bit_words = highest / 64 + 1;
 }
 
+/* Every lane may have rows whose bit was taken by a process that came no further, or answers that nobody rang for. */
+static int take_over(struct tg_executor *ex)
+{
+    struct recovery_counts counts = {0};
+    uint64_t now_ns = ex->options.host->now_ns();
+    tg_doorbell_disarm(ex->options.doorbell);
+    int rc = recovery_init(&ex->recovery, ex->options.lanes, ex->options.lane_count, now_ns, &counts);
+    for (uint32_t i = 0; rc == 0 && i < ex->options.lane_count; i++) {
+        struct batch_lane *bl = &ex->lanes[i];
+        batch_lane_ready(&ex->instances[bl->lane->runner].former, bl);
+        ring_worker(ex, bl->lane);
+    }
+    for (uint32_t w = 0; rc == 0 && w < ex->options.worker_count; w++)
+        tg_doorbell_wake(ex->workers[w]); /* a bit that stood already wakes nobody, and its wake-up may have been lost */
+    ex->recovering = ex->recovery.rows > 0;
+    stat_add(&ex->stats->rows_requeued, ex->recovery.rows);
+    stat_add(&ex->stats->rows_poisoned, counts.poisoned);
+    stat_add(&ex->stats->rows_expired, counts.expired);
+    atomic_store_explicit(&ex->stats->inflight, 0, memory_order_relaxed);
+    return rc;
+}
+
 int tg_executor_create(const struct tg_executor_options *options, struct tg_executor **out, struct tg_error *why)
 {
     const struct tg_backend *backend = tg_backend_find(options->backend);
@@ -315,6 +392,7 @@ int tg_executor_create(const struct tg_executor_options *options, struct tg_exec
     if (!ex)
         return -ENOMEM;
     *ex = (struct tg_executor){.options = *options, .backend = backend, .threaded = options->threaded};
+    ex->stats = options->life ? &options->life->stats : &ex->own_stats;
     for (uint32_t i = 0; i < options->instance_count; i++)
         ex->stream_count += options->instances[i]->streams;
     ex->instances = calloc(options->instance_count, sizeof(*ex->instances));
@@ -329,6 +407,8 @@ int tg_executor_create(const struct tg_executor_options *options, struct tg_exec
     instances_init(ex);
     lanes_init(ex);
     rc = device_open(ex, why);
+    if (rc == 0 && options->life)
+        rc = take_over(ex);
     if (rc < 0)
         goto fail;
     *out = ex;
@@ -345,6 +425,7 @@ void tg_executor_destroy(struct tg_executor *ex)
     tg_executor_stop(ex);
     if (ex->device)
         ex->backend->close(ex->device);
+    recovery_finish(&ex->recovery);
     free(ex->workers);
     free(ex->by_bit);
     free(ex->lanes);
@@ -355,12 +436,18 @@ void tg_executor_destroy(struct tg_executor *ex)
 
 void tg_executor_stats(const struct tg_executor *ex, struct tg_executor_stats *stats)
 {
-    const struct executor_stats *s = &ex->stats;
+    executor_stats_read(ex->stats, stats);
+}
+
+void executor_stats_read(const struct executor_stats *s, struct tg_executor_stats *stats)
+{
     *stats = (struct tg_executor_stats){
         .batches = atomic_load_explicit(&s->batches, memory_order_relaxed),
         .rows = atomic_load_explicit(&s->rows, memory_order_relaxed),
         .rows_expired = atomic_load_explicit(&s->rows_expired, memory_order_relaxed),
         .rows_failed = atomic_load_explicit(&s->rows_failed, memory_order_relaxed),
+        .rows_requeued = atomic_load_explicit(&s->rows_requeued, memory_order_relaxed),
+        .rows_poisoned = atomic_load_explicit(&s->rows_poisoned, memory_order_relaxed),
         .faults = atomic_load_explicit(&s->faults, memory_order_relaxed),
         .batch_rows_max = atomic_load_explicit(&s->batch_rows_max, memory_order_relaxed),
         .sleeps = atomic_load_explicit(&s->sleeps, memory_order_relaxed),

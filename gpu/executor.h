@@ -4,12 +4,14 @@
 #define TG_EXECUTOR_H
 
 #include <pthread.h>
+#include "recover.h"
 #include "share.h"
 #include "stream.h"
 
 /* One writer, the executor; anyone may read. Relaxed everywhere: each is a number by itself. */
 struct executor_stats {
     _Atomic uint64_t batches, rows, rows_expired, rows_failed, faults, batch_rows_max, sleeps;
+    _Atomic uint64_t rows_requeued, rows_poisoned;
     _Atomic uint32_t inflight;
 };
 
@@ -23,6 +25,22 @@ static inline void stat_max(_Atomic uint64_t *stat, uint64_t n)
     if (n > atomic_load_explicit(stat, memory_order_relaxed))
         atomic_store_explicit(stat, n, memory_order_relaxed);
 }
+
+/*
+ * Process host: lies in shared memory, outlives the process. A keeper reads it to judge the process that lives now, and
+ * the next one goes on counting where this one ended.
+ */
+struct tg_executor_life {
+    /* the executor writes; relaxed, since each is a number by itself */
+    alignas(TG_CACHE_SEPARATION) _Atomic uint64_t beat_ns; /* when it was last seen turning */
+    _Atomic uint64_t oldest_ns; /* when the oldest batch on the device was submitted, 0: none */
+    _Atomic uint32_t up;        /* V1 pairs with V2: the device is open, and `info` says which */
+    struct tg_device_info info;
+    struct tg_error why;        /* its last words; read after its end */
+    struct executor_stats stats;
+    /* the keeper writes */
+    alignas(TG_CACHE_SEPARATION) _Atomic uint32_t stop;
+};
 
 /* A runner instance on this device. */
 struct executor_instance {
@@ -49,7 +67,21 @@ struct tg_executor {
     bool threaded, started;
     pthread_t thread;
     _Atomic uint32_t stop;
-    alignas(TG_CACHE_SEPARATION) struct executor_stats stats;
+    /* process host */
+    struct recovery recovery;
+    bool recovering; /* what a dead process left has not all come to an end yet */
+    uint64_t beat_due_ns;
+    bool gone; /* the device, and so this process is of no use any more */
+    struct executor_stats *stats; /* own_stats, or life's */
+    alignas(TG_CACHE_SEPARATION) struct executor_stats own_stats;
 };
+
+/** The loop of the thread and of the process: returns when told to stop, or once the device is gone. */
+void executor_run(struct tg_executor *ex);
+
+void executor_stats_read(const struct executor_stats *from, struct tg_executor_stats *stats);
+
+/** Process host: tell the keeper that we live, and since when the oldest batch has been running. */
+void executor_beat(struct tg_executor *ex, uint64_t now_ns);
 
 #endif

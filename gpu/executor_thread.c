@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The executor as a thread of its own: rounds while there is work, a bounded spin, then sleep on the doorbell. */
+/*
+ * The executor as a thread or a process of its own: rounds while there is work, a bounded spin, then sleep on the
+ * doorbell. A process beats all the while, so that its keeper can tell sleep from a hang.
+ */
 #include <sched.h>
 #include "executor.h"
 
 /* What is on the device when told to stop gets this long; the end of the device deals with the rest. */
 #define STOP_WAIT_NS 1000000000ull
 #define STOP_LOOK_NS 1000000ull
+
+#define BEAT_NS 10000000ull        /* while it turns */
+#define BEAT_ASLEEP_NS 250000000ull
 
 static void pin(int cpu)
 {
@@ -29,7 +35,8 @@ static inline void relax(void)
 
 static bool told_to_stop(const struct tg_executor *ex)
 {
-    return atomic_load_explicit(&ex->stop, memory_order_acquire);
+    const struct tg_executor_life *life = ex->options.life;
+    return atomic_load_explicit(life ? &life->stop : &ex->stop, memory_order_acquire); /* V4 pairs with V3 */
 }
 
 /* Batches that are all but done are waited for; one that nobody wants any more may take minutes. */
@@ -51,29 +58,41 @@ static void sleep_for_news(struct tg_executor *ex)
     uint64_t now_ns = ex->options.host->now_ns(), wake_ns = UINT64_MAX;
     bool moved = tg_executor_turn(ex, now_ns, &wake_ns); /* completions seen from here on ring */
     if (!moved) {
-        stat_add(&ex->stats.sleeps, 1);
+        stat_add(&ex->stats->sleeps, 1);
         uint64_t timeout = wake_ns == UINT64_MAX ? UINT64_MAX : wake_ns > now_ns ? wake_ns - now_ns : 0;
         if (told_to_stop(ex))
             timeout = TG_MIN(timeout, STOP_LOOK_NS);
+        if (ex->options.life) {
+            timeout = TG_MIN(timeout, BEAT_ASLEEP_NS);
+            executor_beat(ex, now_ns);
+        }
         tg_doorbell_wait(ex->options.doorbell, token, timeout);
     }
     tg_doorbell_disarm(ex->options.doorbell);
 }
 
-static void *executor_main(void *argument)
+static void beat_when_due(struct tg_executor *ex, uint64_t now_ns)
 {
-    struct tg_executor *ex = argument;
+    if (!ex->options.life || now_ns < ex->beat_due_ns)
+        return;
+    executor_beat(ex, now_ns);
+    ex->beat_due_ns = now_ns + BEAT_NS;
+}
+
+void executor_run(struct tg_executor *ex)
+{
     pthread_setname_np(pthread_self(), "executor");
     pin(ex->options.cpu);
     uint64_t spin_ns = ex->options.spin_us * 1000ull, idle_since = 0, told_ns = 0;
-    for (;;) {
+    while (!ex->gone) {
         uint64_t now = ex->options.host->now_ns(), wake = UINT64_MAX;
+        beat_when_due(ex, now);
         if (tg_executor_turn(ex, now, &wake)) {
             idle_since = 0;
             continue;
         }
         if (may_leave(ex, now, &told_ns))
-            return NULL;
+            return;
         if (idle_since == 0)
             idle_since = now;
         if (now - idle_since < spin_ns)
@@ -81,6 +100,12 @@ static void *executor_main(void *argument)
         else
             sleep_for_news(ex);
     }
+}
+
+static void *executor_main(void *argument)
+{
+    executor_run(argument);
+    return NULL;
 }
 
 int tg_executor_start(struct tg_executor *ex)

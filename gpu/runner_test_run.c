@@ -118,7 +118,7 @@ static void prepare(const struct bench *t)
 static bool header_kept(const struct tg_row *before, const struct tg_row *after)
 {
     return before->task == after->task && before->param == after->param && before->in_len == after->in_len &&
-           before->part == after->part && before->retired == after->retired;
+           before->part == after->part && before->marks == after->marks;
 }
 
 /* Inputs, headers and the rows of others are as they were. */

@@ -18,6 +18,7 @@ enum stream_state {
 struct stream {
     enum stream_state state;
     uint32_t attempts;
+    uint64_t submitted_ns;
     uint64_t share_from; /* device_share_begin() said so */
     struct tg_job job;
     struct batch batch;

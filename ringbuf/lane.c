@@ -26,6 +26,7 @@ static void check(const struct tg_lane_options *o)
     TG_ASSERT(o->rows >= 2 && (o->rows & (o->rows - 1)) == 0);
     TG_ASSERT(o->in_stride % 64 == 0 && o->in_stride <= STRIDE_MAX);
     TG_ASSERT(o->out_stride % 64 == 0 && o->out_stride <= STRIDE_MAX);
+    TG_ASSERT(!o->recoverable || o->rows <= UINT32_C(1) << 28);
 }
 
 /* 2^31 rows of 2^30 bytes twice stay below 2^63: no sum here can overflow. */
@@ -58,6 +59,7 @@ struct tg_lane *tg_lane_create(struct tg_arena *arena, const struct tg_lane_opti
     l->runner = o->runner;
     l->priority = o->priority;
     l->size_class = o->size_class;
+    l->recoverable = o->recoverable;
     l->bit = o->bit;
     l->completions_offset = at.completions;
     l->rows_offset = at.rows;

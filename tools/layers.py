@@ -30,6 +30,7 @@ ALLOWED = {
     "gateway/telemetry": BASE,
     "gateway/http": BASE + ["gateway/net", "gateway/task"],
     "gateway/control": BASE + ["gateway/task", "gateway/dialect", "ringbuf"],
+    "gateway/topology": BASE,
     "gateway/devnet": BASE + ["gateway/http", "gateway/control", "gateway/dialect"],
     "gateway/command": BASE + ["gateway/control", "gateway/dialect", "gateway/http"],
     "gateway": BASE + ["ringbuf", "gpu/*", "gateway"],

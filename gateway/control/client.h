@@ -36,6 +36,7 @@ struct client_response {
     uint32_t status;
     uint32_t retry_after_s; /* Retry-After as a number of seconds, 0: absent */
     struct tg_str content_type, body;
+    struct tg_str head; /* status line and headers as they came */
 };
 
 typedef void client_done(void *context, const struct client_response *r);

@@ -88,6 +88,7 @@ void transfer_destroy(struct transfer *t)
         explicit_bzero(t->data, t->data_bytes); /* answers carry tokens too */
     free(t->body);
     free(t->data);
+    free(t->head);
     free(t->url);
     free(t);
 }
@@ -127,10 +128,17 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
 static size_t on_header(char *data, size_t size, size_t count, void *context)
 {
     struct transfer *t = context;
-    (void)data;
-    t->head_bytes += size * count;
-    t->too_big = t->head_bytes > HEAD_BYTES_MAX;
-    return t->too_big ? 0 : size * count;
+    size_t len = size * count;
+    if (len > 5 && memcmp(data, "HTTP/", 5) == 0)
+        t->head_at = t->head_bytes; /* the one before was an interim response */
+    if (!t->head)
+        t->head = malloc(HEAD_BYTES_MAX);
+    t->too_big = !t->head || len > HEAD_BYTES_MAX - t->head_bytes;
+    if (t->too_big)
+        return 0;
+    memcpy(t->head + t->head_bytes, data, len);
+    t->head_bytes += len;
+    return len;
 }
 
 /* The last word on where a connection goes, whatever was resolved before. */
@@ -346,7 +354,7 @@ static void reset(struct transfer *t, char *url)
     t->pinned = NULL;
     t->url = url;
     t->data_bytes = 0;
-    t->head_bytes = 0;
+    t->head_bytes = t->head_at = 0;
     t->state = TRANSFER_STARTING;
 }
 
@@ -384,6 +392,7 @@ static void read_response(struct transfer *t)
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &type);
     t->response.retry_after_s = retry > 0 ? (uint32_t)TG_MIN(retry, (curl_off_t)UINT32_MAX) : 0;
     t->response.content_type = (struct tg_str){type ? type : "", type ? strlen(type) : 0};
+    t->response.head = (struct tg_str){t->head ? t->head + t->head_at : "", t->head_bytes - t->head_at};
     t->response.body = (struct tg_str){t->data ? t->data : "", t->data_bytes};
 }
 

@@ -33,8 +33,8 @@ struct transfer {
     /* the response */
     CURL *easy;
     struct curl_slist *pinned;
-    char *data;
-    size_t data_bytes, data_room, head_bytes;
+    char *data, *head; /* head: HEAD_BYTES_MAX of room, from its first line on */
+    size_t data_bytes, data_room, head_bytes, head_at;
     bool too_big, not_public;
     struct client_response response;
     char why[192];

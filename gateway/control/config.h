@@ -15,12 +15,16 @@
 #define CONFIG_IO_CHOICES(X)                                                                                 \
     X(CONFIG_IO_AUTO, "auto") X(CONFIG_IO_URING, "io_uring") X(CONFIG_IO_EPOLL, "epoll")
 #define CONFIG_EXECUTOR_CHOICES(X)                                                                           \
-    X(CONFIG_EXECUTOR_AUTO, "auto") X(CONFIG_EXECUTOR_INLINE, "inline") X(CONFIG_EXECUTOR_THREAD, "thread")
+    X(CONFIG_EXECUTOR_AUTO, "auto") X(CONFIG_EXECUTOR_INLINE, "inline") X(CONFIG_EXECUTOR_THREAD, "thread") \
+    X(CONFIG_EXECUTOR_PROCESS, "process")
 #define CONFIG_DEVICE_CHOICES(X)                                                                             \
-    X(CONFIG_DEVICE_AUTO, "auto") X(CONFIG_DEVICE_CPU, "cpu") X(CONFIG_DEVICE_NULL, "null")
+    X(CONFIG_DEVICE_AUTO, "auto") X(CONFIG_DEVICE_CPU, "cpu") X(CONFIG_DEVICE_NULL, "null")     \
+    X(CONFIG_DEVICE_FAULT, "fault")
+#define CONFIG_WITHDRAWN_CHOICES(X) X(CONFIG_WITHDRAWN_RETRY, "retry") X(CONFIG_WITHDRAWN_EXIT, "exit")
 #define CONFIG_POWER_CHOICES(X)                                                                              \
     X(CONFIG_POWER_SAVE, "power-save")                                                                       \
     X(CONFIG_POWER_ADAPTIVE, "adaptive") X(CONFIG_POWER_LOW_LATENCY, "low-latency")
+#define CONFIG_TOPOLOGY_CHOICES(X) X(CONFIG_TOPOLOGY_AUTO, "auto") X(CONFIG_TOPOLOGY_OFF, "off")
 #define CONFIG_LOG_LEVEL_CHOICES(X)                                                                          \
     X(CONFIG_LOG_DEBUG, "debug")                                                                             \
     X(CONFIG_LOG_INFO, "info") X(CONFIG_LOG_WARN, "warn") X(CONFIG_LOG_ERROR, "error")
@@ -50,7 +54,9 @@
 enum { CONFIG_IO_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_EXECUTOR_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_DEVICE_CHOICES(CONFIG_CHOICE_ID) };
+enum { CONFIG_WITHDRAWN_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_POWER_CHOICES(CONFIG_CHOICE_ID) };
+enum { CONFIG_TOPOLOGY_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_LOG_LEVEL_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_LOG_FORMAT_CHOICES(CONFIG_CHOICE_ID) };
 enum { CONFIG_TLS_CLIENT_CHOICES(CONFIG_CHOICE_ID) };

@@ -8,7 +8,9 @@
 static const char *const IO_words[] = {CONFIG_IO_CHOICES(CONFIG_CHOICE_WORD)};
 static const char *const EXECUTOR_words[] = {CONFIG_EXECUTOR_CHOICES(CONFIG_CHOICE_WORD)};
 static const char *const DEVICE_words[] = {CONFIG_DEVICE_CHOICES(CONFIG_CHOICE_WORD)};
+static const char *const WITHDRAWN_words[] = {CONFIG_WITHDRAWN_CHOICES(CONFIG_CHOICE_WORD)};
 static const char *const POWER_words[] = {CONFIG_POWER_CHOICES(CONFIG_CHOICE_WORD)};
+static const char *const TOPOLOGY_words[] = {CONFIG_TOPOLOGY_CHOICES(CONFIG_CHOICE_WORD)};
 static const char *const LOG_LEVEL_words[] = {CONFIG_LOG_LEVEL_CHOICES(CONFIG_CHOICE_WORD)};
 static const char *const LOG_FORMAT_words[] = {CONFIG_LOG_FORMAT_CHOICES(CONFIG_CHOICE_WORD)};
 static const char *const TLS_CLIENT_words[] = {CONFIG_TLS_CLIENT_CHOICES(CONFIG_CHOICE_WORD)};

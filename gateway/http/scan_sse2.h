@@ -203,7 +203,7 @@ HTTP_SSE2_INLINE bool http_sse2_same(__m128i a, const char *known)
     return _mm_movemask_epi8(_mm_cmpeq_epi8(a, http_sse2_load(known))) == 0xffff;
 }
 
-/* One bit per row of headers.def that may be this name, which is not empty. */
+/* One bit per row of headers.def that may be this name, which is not empty. Free places of the table have a key, too. */
 HTTP_SSE2_INLINE unsigned http_sse2_rows_like(const char *name, size_t len)
 {
     const char *keys = (const char *)http_name_keys;
@@ -212,7 +212,7 @@ HTTP_SSE2_INLINE unsigned http_sse2_rows_like(const char *name, size_t len)
     unsigned rows = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(http_sse2_load(keys), want));
     if (HTTP_H_COUNT > 16)
         rows |= (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(http_sse2_load(keys + 16), want)) << 16;
-    return rows;
+    return rows & (uint32_t)((UINT64_C(1) << HTTP_H_COUNT) - 1);
 }
 
 HTTP_SSE2_INLINE int http_sse2_header_id(const char *name, size_t len, size_t room)

@@ -63,6 +63,16 @@ static void forget(void)
     unsetenv("LISTEN_FDNAMES");
 }
 
+void listen_inherit_drop(void)
+{
+    long pid = number_in("LISTEN_PID"), count = number_in("LISTEN_FDS");
+    if (pid != (long)getppid())
+        return;
+    forget();
+    for (long i = 0; i < count; i++)
+        close((int)(FIRST_FD + i));
+}
+
 int listen_inherit(int *fds, uint32_t most, char *error, size_t error_len)
 {
     long pid = number_in("LISTEN_PID"), count = number_in("LISTEN_FDS");

@@ -135,6 +135,8 @@ void listen_unix_remove(struct listen_file *file);
  * errno with one line in @error.
  */
 int listen_inherit(int *fds, uint32_t most, char *error, size_t error_len);
+/** In a process that the one they were passed to has forked: close them, it has no use for them. */
+void listen_inherit_drop(void);
 
 /** The bound address as text, "127.0.0.1:9484" or "unix:/path". */
 void listen_name(int fd, char *out, size_t cap);

@@ -18,7 +18,9 @@ struct admission {
     alignas(TG_CACHE_SEPARATION) _Atomic uint32_t max_concurrent; /* offered now: all, or less by the hour */
     _Atomic uint32_t base_concurrent;                             /* all, reloadable */
     _Atomic uint32_t wait_ms, retry_after_s;                      /* likewise */
-    _Atomic uint32_t not_ready, draining; /* the way out: first told, then enforced */
+    _Atomic uint32_t not_ready;       /* reasons, a bit each (ready.h); 0: ready */
+    _Atomic uint32_t draining;        /* the way out: not ready is told first, this enforces it */
+    _Atomic uint32_t device_retry_ms; /* while a device is withdrawn: until it is tried again; else 0 */
     uint32_t worker_count;
     struct tg_doorbell *workers[ADMISSION_WORKERS_MAX];
 };

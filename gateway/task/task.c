@@ -2,10 +2,8 @@
 /* A task's life from slot to outcome. */
 #include <errno.h>
 #include "gateway/base/clock.h"
+#include "ready.h"
 #include "task.h"
-
-/* Marks in a row header which of its task's rows have come back; the field is the worker's own. */
-#define ROW_REAPED 1
 
 /* The size is hidden from the compiler: knowing it, gcc 12 chooses a string instruction that starts slowly. */
 static inline void clear_hot(struct task *t)
@@ -112,6 +110,10 @@ bool task_admit(struct tasks *ts, struct task *t, struct tg_str body)
 {
     /* Nobody overtakes those of its own class or above who wait already, except when being resumed. */
     bool queue = false;
+    if (TG_UNLIKELY(ready_reasons(ts->admission) & READY_REFUSES)) {
+        task_finish(ts, t, TG_DEVICE);
+        return false;
+    }
     for (uint32_t p = 0; !t->body && p <= t->priority; p++) {
         const struct task *first = ts->waiting[p].head;
         queue |= first != NULL;
@@ -176,7 +178,7 @@ static void run(struct tasks *ts, struct task *t)
         row->task = t->handle;
         row->arrival_ns = t->arrival_ns;
         row->deadline_ns = t->deadline_ns;
-        row->reserved = 0;
+        row->marks = 0;
     }
     body_release(ts, t);
     t->rows_left = t->rows.count;
@@ -235,7 +237,7 @@ static void retire(struct tasks *ts, struct tg_lane *lane, uint32_t cursor)
 static void release_rows(struct tasks *ts, struct task *t)
 {
     for (uint32_t i = 0; i < t->rows.count; i++)
-        if (tg_rows_row(&t->rows, i)->reserved == ROW_REAPED)
+        if (tg_rows_row(&t->rows, i)->marks & TG_ROW_REAPED)
             retire(ts, t->rows.lane, t->rows.first + i);
     t->rows.count = 0;
 }
@@ -258,7 +260,7 @@ static void reap_row(struct tasks *ts, struct tg_lane *lane, uint32_t cursor)
         retire(ts, lane, cursor);
         return;
     }
-    row->reserved = ROW_REAPED;
+    row->marks |= TG_ROW_REAPED;
     if (row->status != TG_OK)
         t->status = (enum tg_status)row->status;
     if (--t->rows_left == 0)
@@ -289,7 +291,8 @@ bool tasks_reap(struct tasks *ts)
 
 /* ---- the end ------------------------------------------------------------------------------------------ */
 
-static enum task_outcome outcome_of(enum tg_status status)
+/* @ran: it was accepted, so whatever ended it is no refusal. */
+static enum task_outcome outcome_of(enum tg_status status, bool ran)
 {
     switch (status) {
     case TG_OK:
@@ -300,12 +303,13 @@ static enum task_outcome outcome_of(enum tg_status status)
     case TG_INTERNAL:
         return OUTCOME_ERROR;
     default:
-        return OUTCOME_REFUSED;
+        return ran ? OUTCOME_ERROR : OUTCOME_REFUSED;
     }
 }
 
 void task_finish(struct tasks *ts, struct task *t, enum tg_status status)
 {
+    bool ran = t->state == TASK_RUNNING;
     timer_cancel(ts->wheel, &t->timer);
     if (t->state == TASK_WAITING)
         wait_remove(ts, t);
@@ -315,8 +319,10 @@ void task_finish(struct tasks *ts, struct task *t, enum tg_status status)
     slot_release(ts, t);
     if (status != TG_OK)
         release_rows(ts, t);
+    if (status == TG_DEVICE)
+        t->retry_after_ms = atomic_load_explicit(&ts->admission->device_retry_ms, memory_order_relaxed);
     if (t->counted)
-        metrics_task(ts->metrics, t->intent_slot, t->priority, outcome_of(status),
+        metrics_task(ts->metrics, t->intent_slot, t->priority, outcome_of(status, ran),
                      (t->finished_ns - t->arrival_ns) / NS_PER_US);
     t->door->ready(t->door, t);
 }

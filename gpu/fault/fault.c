@@ -5,9 +5,12 @@
  * would: what is still in flight ends with the same fault, and further submissions are refused.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include "settings.h"
 
 enum state {
@@ -17,11 +20,14 @@ enum state {
     HUNG,
 };
 
+enum death { LIVES, ABORTS, EXITS, SEGFAULTS, STICKS };
+
 struct stream {
     struct tg_job *job;
     enum state state;
     enum tg_device_fault fault; /* injected, else NONE */
     uint64_t not_before_ns;
+    enum death death; /* when the batch ends */
 };
 
 struct tg_device {
@@ -68,6 +74,36 @@ static bool unlucky(struct tg_device *d)
 static int injected_error(const struct tg_device *d)
 {
     return -(int)d->settings.error;
+}
+
+static enum death death_of(const struct tg_device *d, const struct tg_job *job)
+{
+    const struct tg_fault_settings *s = &d->settings;
+    for (uint32_t i = 0; i < job->batch.segment_count && s->poison_bytes > 0; i++)
+        for (uint32_t r = 0; r < job->batch.segments[i].count; r++)
+            if (job->batch.segments[i].rows[r].in_len == s->poison_bytes)
+                return ABORTS;
+    return hits(d, s->abort)      ? ABORTS
+           : hits(d, s->exit)     ? EXITS
+           : hits(d, s->segfault) ? SEGFAULTS
+           : hits(d, s->stuck)    ? STICKS
+                                  : LIVES;
+}
+
+/* As a process of its own would die of a real device: at once, and without a core or a sanitizer's report on it. */
+static void die(enum death how)
+{
+    static const int signals[] = {[ABORTS] = SIGABRT, [SEGFAULTS] = SIGSEGV};
+    const struct rlimit no_core = {0, 0};
+    if (how == LIVES)
+        return;
+    setrlimit(RLIMIT_CORE, &no_core);
+    while (how == STICKS)
+        pause();
+    if (how == EXITS)
+        _exit(7);
+    signal(signals[how], SIG_DFL);
+    raise(signals[how]);
 }
 
 /* ---- life cycle ---------------------------------------------------------------------------------------- */
@@ -158,6 +194,9 @@ static int refuse(struct tg_job *job, enum tg_device_fault fault, int error)
 static int start(struct tg_device *d, struct tg_job *job)
 {
     struct stream *s = &d->streams[job->stream];
+    enum death death = death_of(d, job);
+    if (!d->settings.at_end)
+        die(death);
     bool fails = unlucky(d) || hits(d, d->settings.fail); /* chances step on in any case */
     bool hangs = !fails && hits(d, d->settings.hang);
     int rc = fails || hangs ? 0 : d->settings.wrapped->submit(d->wrapped, job);
@@ -165,6 +204,7 @@ static int start(struct tg_device *d, struct tg_job *job)
     if (rc != 0)
         return rc;
     s->job = job;
+    s->death = death;
     s->state = fails ? ENDED : hangs ? HUNG : RUNNING;
     s->fault = fails ? (enum tg_device_fault)d->settings.class_ : TG_FAULT_NONE;
     s->not_before_ns = d->settings.delay_ms > 0 ? d->host->now_ns() + d->settings.delay_ms * 1000000 : 0;
@@ -217,6 +257,7 @@ static int fault_poll(struct tg_device *d, uint32_t stream, uint64_t now_ns, uin
     int rc = advance(d, s, now_ns, &again_ns);
 
     if (rc == 0 && now_ns >= s->not_before_ns) {
+        die(s->death);
         finish(d, s);
         return 0;
     }

@@ -26,6 +26,7 @@ struct tg_instance {
 };
 
 struct tg_executor;
+struct tg_executor_life;
 
 struct tg_executor_options {
     const struct tg_host *host;
@@ -45,17 +46,23 @@ struct tg_executor_options {
     uint32_t line;                         /* this executor's line on the workers' doorbells */
     uint32_t spin_us;                      /* thread host: spin that long before sleeping */
     int cpu;                               /* thread host: pin to this cpu, -1: leave */
+    struct tg_executor_life *life;         /* process host: what the next process and its keeper need; or NULL */
 };
 
 /* Counters; written by the executor, readable by anyone (relaxed). Latencies are histograms of the worker's. */
 struct tg_executor_stats {
     uint64_t batches, rows, rows_expired, rows_failed, faults;
+    uint64_t rows_requeued, rows_poisoned; /* found out when a process took over: run once more, or refused */
     uint64_t batch_rows_max; /* largest batch so far */
     uint64_t sleeps;
     uint32_t inflight; /* batches on the device now */
 };
 
-/** Opens the device and loads every instance. Returns 0 or negative errno with one line in @why. */
+/**
+ * Opens the device and loads every instance. With options->life it takes over the lanes from a process that has died:
+ * what that one had taken and not completed is run once more, alone, before anything new.
+ * Returns 0 or negative errno with one line in @why.
+ */
 int tg_executor_create(const struct tg_executor_options *options, struct tg_executor **ex, struct tg_error *why);
 /** Rows still in lanes stay there. NULL is fine. */
 void tg_executor_destroy(struct tg_executor *ex);

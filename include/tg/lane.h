@@ -38,11 +38,20 @@ struct tg_row {
     uint32_t batch_rows;  /* size of that batch */
     uint32_t out_len;     /* bytes of the output row in use */
     uint16_t status;      /* enum tg_status */
+    uint8_t attempts;     /* batches it was in, of executors that died too; recoverable lanes only, 0: never taken */
     /* the worker's own */
-    uint16_t retired;
-    uint32_t reserved;
+    uint8_t marks;
+    /* the executor's: which completion it is, or one that is never reached; recoverable lanes only */
+    uint32_t done_at;
 };
 _Static_assert(sizeof(struct tg_row) == 64, "a row header is one cache line");
+
+/* marks */
+#define TG_ROW_RETIRED 1u /* out of order: its space waits for an earlier row */
+#define TG_ROW_REAPED 2u  /* come back, and held for an answer */
+
+/* done_at of a row that is out: so far ahead of `done` that no row stays out long enough to see it pass. */
+#define TG_LANE_OUT 0x7fffffffu
 
 struct tg_lane {
     /* line 0: fixed after init */
@@ -50,7 +59,8 @@ struct tg_lane {
     uint32_t in_stride, out_stride;
     uint16_t worker, runner;
     uint8_t priority, size_class;
-    uint8_t reserved[2];
+    bool recoverable; /* the executor is a process that may die: rows say how far it came */
+    uint8_t reserved;
     uint32_t bit; /* lane's number on the doorbells */
     uint64_t rows_offset, in_offset, out_offset, completions_offset;
     /* line 1: the worker's own */
@@ -71,6 +81,7 @@ struct tg_lane_options {
     uint32_t in_stride, out_stride; /* bytes, multiples of 64 */
     uint16_t worker, runner;
     uint8_t priority, size_class;
+    bool recoverable; /* then at most 2^28 rows */
     uint32_t bit;
 };
 
@@ -141,13 +152,13 @@ static inline uint32_t tg_lane_reap(struct tg_lane *l, uint32_t *cursors, uint32
 static inline void tg_lane_retire(struct tg_lane *l, uint32_t cursor)
 {
     if (TG_UNLIKELY(cursor != l->retired)) {
-        tg_lane_row(l, cursor)->retired = 1;
+        tg_lane_row(l, cursor)->marks |= TG_ROW_RETIRED;
         l->retired_ahead++;
         return;
     }
     l->retired++;
-    while (TG_UNLIKELY(l->retired_ahead > 0) && tg_lane_row(l, l->retired)->retired) {
-        tg_lane_row(l, l->retired)->retired = 0;
+    while (TG_UNLIKELY(l->retired_ahead > 0) && (tg_lane_row(l, l->retired)->marks & TG_ROW_RETIRED)) {
+        tg_lane_row(l, l->retired)->marks = 0;
         l->retired++;
         l->retired_ahead--;
     }
@@ -167,11 +178,26 @@ static inline uint32_t tg_lane_ready(struct tg_lane *l)
     return atomic_load_explicit(&l->published, memory_order_acquire) - l->taken; /* L2 pairs with L1 */
 }
 
-/** Take @n of the ready rows. Returns the cursor of the first. */
+/* What a successor must find if this process dies: out, and for the first time. */
+static inline void tg_lane_mark_out(struct tg_lane *l, uint32_t first, uint32_t n)
+{
+    uint32_t done = atomic_load_explicit(&l->done, memory_order_relaxed); /* own cursor */
+    for (uint32_t i = 0; i < n; i++) {
+        tg_lane_row(l, first + i)->attempts = 1;
+        tg_lane_row(l, first + i)->done_at = done + TG_LANE_OUT;
+    }
+}
+
+/**
+ * Take @n of the ready rows. Returns the cursor of the first. `taken` is the executor's own, but a process that takes
+ * over from it counts on the order of the two stores: marked first, then taken.
+ */
 static inline uint32_t tg_lane_take(struct tg_lane *l, uint32_t n)
 {
     uint32_t first = l->taken;
-    l->taken += n;
+    if (l->recoverable)
+        tg_lane_mark_out(l, first, n);
+    __atomic_store_n(&l->taken, first + n, __ATOMIC_RELEASE); /* L5 pairs with L6 */
     return first;
 }
 
@@ -189,7 +215,29 @@ static inline void tg_lane_complete(struct tg_lane *l, uint32_t first, uint32_t 
     uint32_t *completions = (uint32_t *)((char *)l + l->completions_offset);
     for (uint32_t i = 0; i < n; i++)
         completions[(done + i) & l->mask] = first + i;
+    for (uint32_t i = 0; i < n && l->recoverable; i++) /* before `done`: afterwards the worker may use them again */
+        tg_lane_row(l, first + i)->done_at = done + i;
     atomic_store_explicit(&l->done, done + n, memory_order_release); /* L3 pairs with L4 */
+}
+
+/* ---- executor that takes over from one that died ----------------------------------------------------- */
+
+/** Rows that were taken and never completed. Both cursors count rows since start. */
+static inline uint32_t tg_lane_out_count(const struct tg_lane *l)
+{
+    uint32_t taken = __atomic_load_n(&l->taken, __ATOMIC_ACQUIRE); /* L6 pairs with L5 */
+    return taken - atomic_load_explicit(&l->done, memory_order_relaxed); /* the dead process's end is the edge */
+}
+
+/**
+ * Is row @cursor still out? To be asked from the newest taken row backwards, until tg_lane_out_count() of them are found:
+ * an executor that died while taking may have marked rows it did not take, and those lie beyond, on rows long retired.
+ */
+static inline bool tg_lane_is_out(struct tg_lane *l, uint32_t cursor)
+{
+    const struct tg_row *row = tg_lane_row(l, cursor);
+    uint32_t ahead = row->done_at - atomic_load_explicit(&l->done, memory_order_relaxed); /* as above */
+    return row->attempts > 0 && ahead <= TG_LANE_OUT;
 }
 
 #endif

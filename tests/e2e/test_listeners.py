@@ -151,12 +151,31 @@ class _Families(_WithFolder):
                 self.assert_alive(c)
 
 
+def open_files(pid):
+    folder = "/proc/%d/fd" % pid
+    return [os.readlink(os.path.join(folder, fd)) for fd in os.listdir(folder)]
+
+
+def descendants(pid):
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/stat" % entry, encoding="ascii", errors="replace") as f:
+                parent = int(f.read().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            continue
+        if parent == pid:
+            found += [int(entry), *descendants(int(entry))]
+    return found
+
+
 # Puts sockets where the protocol wants them, then becomes the gateway.
 ACTIVATE = """
 import fcntl, os, sys
 fds = [fcntl.fcntl(int(n), fcntl.F_DUPFD, 100) for n in sys.argv[1].split(",")]
 for at, fd in enumerate(fds):
     os.dup2(fd, 3 + at, inheritable=True)
+os.closerange(3 + len(fds), 1000)
 os.environ["LISTEN_PID"] = str(os.getpid())
 os.environ["LISTEN_FDS"] = sys.argv[2]
 os.execvp(sys.argv[3], sys.argv[3:])
@@ -197,6 +216,19 @@ class _Activated(_WithFolder):
             err = self.finish(process)
         self.assertIn("passed by the service manager; server.listen is not used", err)
         self.assertTrue(os.path.exists(self.path), "the file is not ours to remove")
+
+    def test_a_device_in_a_process_of_its_own_does_not_hold_them(self):
+        with socket.create_server(("127.0.0.1", 0)) as tcp:
+            ours = "socket:[%d]" % os.fstat(tcp.fileno()).st_ino
+            process = self.activate([tcp], "--executor.mode=process")
+            with Client(tcp.getsockname()[1]) as c:
+                self.assert_alive(c)
+            self.assertIn(ours, open_files(process.pid))
+            family = descendants(process.pid)
+            self.assertEqual(len(family), 2, "keeper and executor")
+            for pid in family:
+                self.assertNotIn(ours, open_files(pid))
+            self.finish(process)
 
     def test_other_sockets_are_refused_in_one_line(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as idle:

@@ -155,6 +155,11 @@ class DeviceSeconds(harness.Served):
         self.assertFalse([n for n in names(self.g) if "gpu" in n or "tenant" in n])
         self.assertIn("GPUs are not watched", self.g.log())
 
+    def test_a_device_in_a_process_of_its_own_is_charged_for_too(self):
+        with self.own("--executor.mode=process") as g:
+            self.assertEqual(g.ask(noop(200)).status, 200)
+            self.assertGreaterEqual(scrape(g).get("taskgate_device_seconds_total", intent=NOOP), 0.2)
+
 
 if __name__ == "__main__":
     harness.main()

@@ -40,9 +40,9 @@ def dead_links(root):
 
 def metrics_amiss(root):
     """Names exported and not explained, and the other way round."""
-    sources = ("base", "metrics.def"), ("base", "metrics.c"), ("routes.c",), ("membership.c",), ("usage.c",), \
-        ("control", "directory_metrics.def"), ("control", "directory_metrics.c"), ("telemetry", "readings.def"), ("telemetry", "export.c")
-    text = "".join(read(root, "gateway", *path) for path in sources)
+    sources = ("base/metrics.def", "base/metrics.c", "routes.c", "ready.c", "membership.c", "usage.c",
+               "control/directory_metrics.def", "control/directory_metrics.c", "telemetry/readings.def", "telemetry/export.c")
+    text = "".join(read(root, "gateway", *name.split("/")) for name in sources)
     exported = {a or b for a, b in METRIC.findall(text)}
     explained = set(re.findall(r"^\| `([a-z_]+)` \|", read(root, "docs", "metrics.md"), re.MULTILINE))
     return (["%s is not in docs/metrics.md" % m for m in sorted(exported - explained)] +
@@ -55,6 +55,17 @@ def outcomes_amiss(root):
     outcomes = set(STATUS.findall(read(root, "include", "tg", "status.def")))
     return (["%s %s is not in docs/iicp.md" % row for row in sorted(outcomes - rows)] +
             ["docs/iicp.md explains %s %s, which is no outcome" % row for row in sorted(rows - outcomes)])
+
+
+def commands_amiss(root):
+    """Rows of commands.def without a word in docs/commands.md, and conformance checks likewise."""
+    commands = re.findall(r'^COMMAND\(\w+, "([^"]+)"', read(root, "gateway", "command", "commands.def"), re.MULTILINE)
+    checks = re.findall(r'^CHECK\(\w+, "([^"]+)"', read(root, "gateway", "command", "conformance.def"), re.MULTILINE)
+    page, table = read(root, "docs", "commands.md"), read(root, "docs", "conformance.md")
+    rows = re.findall(r"^\| `([A-Z0-9-]+)` \|", table, re.MULTILINE)
+    return (["docs/commands.md says nothing of %s" % c for c in commands if "`%s`" % c not in page] +
+            ["docs/conformance.md has no row for %s" % c for c in checks if c not in rows] +
+            ["docs/conformance.md has a row for %s, which is no check" % r for r in rows if r not in checks])
 
 
 def folders_without_readme(root):
@@ -70,6 +81,7 @@ def main():
     checks = [("every link to a file leads somewhere", dead_links),
               ("every metric is explained", metrics_amiss),
               ("every outcome is explained", outcomes_amiss),
+              ("every command and check is explained", commands_amiss),
               ("every folder says what it is for", folders_without_readme)]
     print("1..%d" % len(checks))
     failed = 0

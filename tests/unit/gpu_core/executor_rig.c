@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <string.h>
 #include "executor_rig.h"
+#include "gpu/executor.h"
 #include "tests/support/rows.h"
 
 struct rig rig;
@@ -57,16 +58,19 @@ static struct tg_doorbell *new_doorbell(uint32_t lines)
                             -1);
 }
 
-static void make_lanes(void)
+static void make_lanes(bool recoverable)
 {
     for (uint32_t i = 0; i < RIG_WORKERS * RIG_PRIORITIES; i++) {
         struct tg_lane_options o = {.rows = RIG_ROWS, .in_stride = 64, .out_stride = 64};
+        o.recoverable = recoverable;
         o.worker = (uint16_t)(i / RIG_PRIORITIES);
         o.priority = (uint8_t)(i % RIG_PRIORITIES);
         o.bit = 70 * (i % RIG_PRIORITIES); /* in different words of the doorbell */
         rig.lanes[i] = tg_lane_create(&rig.arena, &o);
     }
 }
+
+static struct tg_executor_options options;
 
 int rig_create(const struct rig_options *o)
 {
@@ -84,8 +88,10 @@ int rig_create(const struct rig_options *o)
     rig.doorbell = new_doorbell(RIG_WORKERS);
     for (uint32_t w = 0; w < RIG_WORKERS; w++)
         rig.workers[w] = new_doorbell(1);
-    make_lanes();
-    struct tg_executor_options options = {
+    make_lanes(o->process);
+    if (o->process)
+        rig.life = tg_arena_alloc(&rig.arena, sizeof(*rig.life), TG_CACHE_SEPARATION);
+    options = (struct tg_executor_options){
         .host = &host,
         .backend = o->backend,
         .backend_spec = o->spec,
@@ -100,6 +106,7 @@ int rig_create(const struct rig_options *o)
         .workers = rig.workers,
         .spin_us = o->spin_us,
         .cpu = -1,
+        .life = rig.life,
     };
     return tg_executor_create(&options, &rig.ex, &rig.why);
 }
@@ -109,6 +116,13 @@ void rig_open(const struct rig_options *o)
     cr_assert_eq(rig_create(o), 0, "%s", rig.why.message);
     if (o->threaded)
         cr_assert_eq(tg_executor_start(rig.ex), 0);
+}
+
+void rig_take_over(const char *spec)
+{
+    tg_executor_destroy(rig.ex); /* touches no lane */
+    options.backend_spec = spec;
+    cr_assert_eq(tg_executor_create(&options, &rig.ex, &rig.why), 0, "%s", rig.why.message);
 }
 
 void rig_close(void)

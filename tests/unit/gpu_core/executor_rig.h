@@ -20,6 +20,7 @@ struct rig_options {
     const char *backend, *spec;
     uint32_t threads, max_batch, max_delay_us, streams, spin_us;
     bool threaded; /* and then real time */
+    bool process;  /* as in a process of its own: rig_take_over() is the next one */
 };
 
 struct rig {
@@ -31,6 +32,7 @@ struct rig {
     struct tg_executor *ex;
     struct tg_error why;
     bool threaded;
+    struct tg_executor_life *life;
     uint64_t now_ns, wake_ns; /* of the last turn */
     /* accounts */
     uint32_t put, back, by_status[TG_STATUS_COUNT], wrong;
@@ -44,6 +46,8 @@ int rig_create(const struct rig_options *o);
 /** The same, and it must work. */
 void rig_open(const struct rig_options *o);
 void rig_close(void);
+/** The executor dies as it stands, and another one on the device @spec takes over its lanes. */
+void rig_take_over(const char *spec);
 
 /** Put up to @n rows that expire at @deadline_ns into a lane, as far as they fit. Returns how many. */
 uint32_t rig_put(uint32_t worker, uint32_t priority, uint32_t n, uint64_t deadline_ns);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A task's life: the way through, and its end by time-out, cancellation and refusal in each state. */
+#include "gateway/task/ready.h"
 #include "task_rig.h"
 
 static const struct rig_options roomy = {.max_concurrent = 8, .wait_ms = 2000};
@@ -266,4 +267,50 @@ Test(task, rows_of_a_cancelled_task_do_not_reach_the_next_in_its_slot)
     cr_assert_eq(next->state, TASK_RUNNING);
     rig_run_all();
     cr_assert_eq(next->status, TG_OK);
+}
+
+/* ---- a device that is out of service ---------------------------------------------------------------- */
+
+Test(task, is_refused_while_the_device_is_withdrawn)
+{
+    ready_change(&rig.admission, READY_DEVICE_WITHDRAWN, 0);
+    atomic_store_explicit(&rig.admission.device_retry_ms, 1500, memory_order_relaxed);
+    struct task *t = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS);
+    cr_assert_eq(t->status, TG_DEVICE);
+    cr_assert_eq(t->retry_after_ms, 1500);
+    cr_assert_eq(outcomes(OUTCOME_REFUSED, TG_REALTIME), 1);
+    rig_answer(t);
+    rig_check_empty();
+}
+
+Test(task, is_taken_while_the_device_comes_up_again)
+{
+    ready_change(&rig.admission, READY_DEVICE_RESTARTING, 0);
+    struct task *t = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS);
+    cr_assert_eq(t->state, TASK_RUNNING);
+    rig_run_all();
+    rig_answer(t);
+    rig_check_empty();
+}
+
+Test(task, is_an_error_and_no_refusal_if_the_device_goes_while_it_runs)
+{
+    struct task *t = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS);
+    tasks_publish(&rig.ts);
+    cr_assert_eq(rig_take(), 1);
+    rig_complete(0, TG_DEVICE);
+    tasks_reap(&rig.ts);
+    cr_assert_eq(t->status, TG_DEVICE);
+    cr_assert_eq(outcomes(OUTCOME_ERROR, TG_REALTIME), 1);
+    rig_answer(t);
+    rig_check_empty();
+}
+
+Test(task, reasons_come_and_go_one_by_one)
+{
+    ready_change(&rig.admission, READY_STARTING | READY_DEVICE_LOST, 0);
+    ready_change(&rig.admission, READY_DEVICE_RESTARTING, READY_DEVICE_LOST | READY_DEVICE_RESTARTING);
+    cr_assert_eq(ready_reasons(&rig.admission), READY_STARTING | READY_DEVICE_RESTARTING);
+    cr_assert_eq(ready_named("no_driver"), READY_NO_DRIVER);
+    cr_assert_eq(ready_named(""), 0);
 }
