@@ -212,7 +212,7 @@ HTTP_SSE2_INLINE unsigned http_sse2_rows_like(const char *name, size_t len)
     unsigned rows = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(http_sse2_load(keys), want));
     if (HTTP_H_COUNT > 16)
         rows |= (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(http_sse2_load(keys + 16), want)) << 16;
-    return rows;
+    return rows & (unsigned)((UINT64_C(1) << HTTP_H_COUNT) - 1); /* the padding has a key too: 0 */
 }
 
 HTTP_SSE2_INLINE int http_sse2_header_id(const char *name, size_t len, size_t room)
