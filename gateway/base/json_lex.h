@@ -37,21 +37,23 @@ static inline const char *tg_json_skip_plain_bytewise(const char *p, const char 
 }
 
 #ifdef __SSE2__
-/* One bit for each of 16 bytes that is not plain. Compared as signed, non-ASCII is below space too. */
-static inline unsigned tg_json_special_mask(const char *p)
+/*
+ * One bit for each of 16 bytes that is plain. With bit 1 turned over, the quote is where space was, right above
+ * the control characters; compared as signed, non-ASCII lies below all of them.
+ */
+static inline __attribute__((always_inline)) unsigned tg_json_plain_mask(const char *p)
 {
-    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(0x20));
-    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
-    __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
-    return (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, slash)));
+    __m128i v = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)p), _mm_set1_epi8(2));
+    __m128i above = _mm_cmpgt_epi8(v, _mm_set1_epi8('"' ^ 2));
+    __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\' ^ 2));
+    return (unsigned)_mm_movemask_epi8(_mm_andnot_si128(slash, above));
 }
 
 /* First byte at or after p that is not plain, or end. */
 static inline const char *tg_json_skip_plain(const char *p, const char *end)
 {
     for (; TG_LIKELY(end - p >= 16); p += 16) {
-        unsigned mask = tg_json_special_mask(p);
+        unsigned mask = tg_json_plain_mask(p) ^ 0xffff;
         if (TG_LIKELY(mask != 0))
             return p + __builtin_ctz(mask);
     }
@@ -67,15 +69,15 @@ static inline const char *tg_json_skip_plain(const char *p, const char *end)
 /* One bit for each of 64 bytes that is not plain. */
 static inline __attribute__((always_inline)) uint64_t tg_json_stops_64(const char *p)
 {
-    uint64_t stops = 0;
+    uint64_t plain = 0;
 #ifdef __SSE2__
     for (unsigned i = 0; i < 64; i += 16)
-        stops |= (uint64_t)tg_json_special_mask(p + i) << i;
+        plain |= (uint64_t)tg_json_plain_mask(p + i) << i;
 #else
     for (unsigned i = 0; i < 64; i++)
-        stops |= (uint64_t)!tg_json_is_plain(p[i]) << i;
+        plain |= (uint64_t)tg_json_is_plain(p[i]) << i;
 #endif
-    return stops;
+    return ~plain;
 }
 
 /* The same where the text may end before: what is behind it stops too. */

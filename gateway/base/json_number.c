@@ -112,6 +112,8 @@ static struct tg_json_number read_any(const char *p, const char *end)
     return n.point || n.has_exponent ? real(&n, p, digit_count) : integer(&n);
 }
 
+#define LONG_WINDOW 32
+
 /* Doubles are often written with seventeen digits, a few more than the inline reader takes. */
 static bool read_long(struct tg_json_number *number, const char *p)
 {
@@ -132,7 +134,7 @@ static bool read_long(struct tg_json_number *number, const char *p)
 struct tg_json_number tg_json_number_read_rest(const char *p, const char *end)
 {
     struct tg_json_number number;
-    if (end - p >= TG_JSON_NUMBER_WINDOW && read_long(&number, p))
+    if (end - p >= LONG_WINDOW && read_long(&number, p))
         return number;
     return read_any(p, end);
 }

@@ -27,7 +27,7 @@ struct tg_json_number {
 
 /* Bytes that are looked at whatever is in them: sign, digits, a point and the byte behind, mostly with room.
  */
-#define TG_JSON_NUMBER_WINDOW 32
+#define TG_JSON_NUMBER_WINDOW 18
 
 /* Any count of digits up to here fits 64 bits. */
 #define TG_JSON_DIGITS_SAFE 19

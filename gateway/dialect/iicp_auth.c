@@ -56,10 +56,8 @@ static bool verified(struct iicp *ic, const struct iicp_envelope *e, const struc
            (c->consumer_token.len > 0 && consumer_ok(ic, keys, c->consumer_token, e));
 }
 
-bool iicp_auth_pass(struct iicp *ic, struct task *t, const struct iicp_request *req, const struct iicp_envelope *e)
+bool iicp_auth_check(struct iicp *ic, struct task *t, const struct iicp_request *req, const struct iicp_envelope *e)
 {
-    if (TG_LIKELY(ic->settings->auth == IICP_AUTH_OPEN))
-        return true;
     struct credentials c = shown(ic, req, e);
     bool any = c.node_token.len > 0 || c.consumer_token.len > 0;
     if (!any && ic->settings->auth == IICP_AUTH_OPTIONAL)

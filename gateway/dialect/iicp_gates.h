@@ -8,20 +8,38 @@
 #ifndef TG_IICP_GATES_H
 #define TG_IICP_GATES_H
 
+#include "iicp_backend.h"
 #include "iicp_envelope.h"
 
 /* iicp_auth.c */
+bool iicp_auth_check(struct iicp *ic, struct task *t, const struct iicp_request *req, const struct iicp_envelope *e);
 /** Credentials as the mode asks. False: the task has been refused. */
-bool iicp_auth_pass(struct iicp *ic, struct task *t, const struct iicp_request *req, const struct iicp_envelope *e);
+static inline bool iicp_auth_pass(struct iicp *ic, struct task *t, const struct iicp_request *req,
+                                  const struct iicp_envelope *e)
+{
+    return TG_LIKELY(ic->settings->auth == IICP_AUTH_OPEN) || iicp_auth_check(ic, t, req, e);
+}
 
 /* iicp_special.c */
 /** The task's extra memory, made ready for use once. */
 struct task_special *iicp_special(struct iicp *ic, struct task *t);
 
+bool iicp_cip_check(struct iicp *ic, struct task *t, const struct iicp_envelope *e);
 /** Is it a part of another task, or one to be shared out? False: the task has been refused. */
-bool iicp_cip_pass(struct iicp *ic, struct task *t, const struct iicp_envelope *e);
+static inline bool iicp_cip_pass(struct iicp *ic, struct task *t, const struct iicp_envelope *e)
+{
+    return TG_LIKELY(!e->fields[IICP_TRACE] && !e->cip) || iicp_cip_check(ic, t, e);
+}
+
+/** Refuse, for a backend that drains. Always false. */
+bool iicp_backend_refuse(struct iicp *ic, struct task *t, struct iicp_backend b);
 /** Only a backend that drains holds tasks back. False: the task has been refused. */
-bool iicp_backend_pass(struct iicp *ic, struct task *t);
+static inline bool iicp_backend_pass(struct iicp *ic, struct task *t)
+{
+    struct iicp_backend b =
+        iicp_backend_unpack(atomic_load_explicit(&ic->shared->backend, memory_order_relaxed)); /* one word says all */
+    return TG_LIKELY(b.state != IICP_BACKEND_DRAINING) || iicp_backend_refuse(ic, t, b);
+}
 
 /* iicp_sealed.c */
 /** Does it ask for anything confidential? */

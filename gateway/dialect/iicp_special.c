@@ -43,11 +43,9 @@ static bool take_part(struct iicp *ic, struct task *t, const struct iicp_part *p
     return true;
 }
 
-bool iicp_cip_pass(struct iicp *ic, struct task *t, const struct iicp_envelope *e)
+bool iicp_cip_check(struct iicp *ic, struct task *t, const struct iicp_envelope *e)
 {
     struct iicp_part part;
-    if (TG_LIKELY(!e->fields[IICP_TRACE] && !e->cip))
-        return true;
     enum tg_status rc = iicp_cip_read(&ic->doc, e->fields[IICP_TRACE], e->cip, &ic->node->cip, &part, &t->error);
     if (rc == TG_OK)
         return !part.worker || take_part(ic, t, &part);
@@ -60,12 +58,8 @@ bool iicp_cip_pass(struct iicp *ic, struct task *t, const struct iicp_envelope *
 
 /* ---- the backend ----------------------------------------------------------------------------------------- */
 
-bool iicp_backend_pass(struct iicp *ic, struct task *t)
+bool iicp_backend_refuse(struct iicp *ic, struct task *t, struct iicp_backend b)
 {
-    struct iicp_backend b =
-        iicp_backend_unpack(atomic_load_explicit(&ic->shared->backend, memory_order_relaxed)); /* one word says all */
-    if (TG_LIKELY(b.state != IICP_BACKEND_DRAINING))
-        return true;
     t->retry_after_ms = (b.retry_after_s ? b.retry_after_s : BACKEND_RETRY_S) * 1000u;
     struct tg_str reason = iicp_backend_reason_name(b.reason);
     snprintf(t->error.field, sizeof(t->error.field), "%.*s", (int)reason.len, reason.ptr);

@@ -164,18 +164,41 @@ static void begin_body(struct http *h, struct conn *c, const struct http_head *h
         offer_continue(h, c);
 }
 
+/* A head and what became of it: @bytes as http_parse_head() returns them. */
+struct taken {
+    const struct http_head *head;
+    int bytes;
+    struct http_head room;
+    struct http_refusal why;
+};
+
+/* As it was said to be when it came before, or parsed. */
+static void take_head(struct http *h, struct conn *c, const char *data, size_t len, size_t *scanned, struct taken *t)
+{
+    struct http_known *known = &h->known[c->net.index % HTTP_KNOWN_HEADS];
+    const struct http_limits *limits = &h->settings->limits;
+    t->head = *scanned == 0 ? http_known_find(known, data, len, limits) : NULL;
+    if (TG_LIKELY(t->head)) {
+        t->bytes = (int)known->len;
+        return;
+    }
+    t->head = &t->room;
+    t->bytes = http_parse_head(data, len, scanned, limits, &t->room, &t->why);
+    if (t->bytes > 0)
+        http_known_keep(known, data, (size_t)t->bytes, limits, &t->room);
+}
+
 /* The head again, now that the body is in: spans are offsets, so it parses the same wherever the bytes moved. */
 static void serve_with_body(struct http *h, struct conn *c, const char *base, uint64_t body_len)
 {
-    struct http_head head;
-    struct http_refusal why;
+    struct taken taken;
     size_t scanned = 0;
-    int n = http_parse_head(base, c->head_len, &scanned, &h->settings->limits, &head, &why);
-    if (n != (int)c->head_len) { /* the limits were lowered meanwhile */
-        refuse(h, c, n < 0 ? status_of_refusal(why.status) : TG_HEAD_TOO_LARGE, NULL);
+    take_head(h, c, base, c->head_len, &scanned, &taken);
+    if (taken.bytes != (int)c->head_len) { /* the limits were lowered meanwhile */
+        refuse(h, c, taken.bytes < 0 ? status_of_refusal(taken.why.status) : TG_HEAD_TOO_LARGE, NULL);
         return;
     }
-    serve(h, c, &head, base, (struct tg_str){base + c->head_len, body_len});
+    serve(h, c, taken.head, base, (struct tg_str){base + c->head_len, body_len});
 }
 
 /* Returns bytes of the request, 0 if more must come. @len shrinks when chunk framing is taken out in place. */
@@ -215,35 +238,36 @@ static size_t read_length(struct http *h, struct conn *c, char *data, size_t len
 
 static size_t read_head(struct http *h, struct conn *c, char *data, size_t *len)
 {
-    struct http_head head;
-    struct http_refusal why;
-    int n = http_parse_head(data, *len, &c->scanned, &h->settings->limits, &head, &why);
+    struct taken taken;
+    take_head(h, c, data, *len, &c->scanned, &taken);
+    const struct http_head *head = taken.head;
+    int n = taken.bytes;
     if (n == 0)
         return 0;
     if (n < 0) {
-        refuse(h, c, status_of_refusal(why.status), why.reason);
+        refuse(h, c, status_of_refusal(taken.why.status), taken.why.reason);
         return 0;
     }
     c->head_len = (uint32_t)n;
-    if (head.body == HTTP_BODY_NONE) {
-        serve(h, c, &head, data, (struct tg_str){data + n, 0});
+    if (head->body == HTTP_BODY_NONE) {
+        serve(h, c, head, data, (struct tg_str){data + n, 0});
         return (size_t)n;
     }
-    if (head.body == HTTP_BODY_LENGTH) {
-        if (head.content_length > h->settings->body_bytes_max) {
+    if (head->body == HTTP_BODY_LENGTH) {
+        if (head->content_length > h->settings->body_bytes_max) {
             refuse(h, c, TG_TOO_LARGE, NULL);
             return 0;
         }
-        c->need = (size_t)n + head.content_length;
+        c->need = (size_t)n + head->content_length;
         if (*len >= c->need) {
             size_t end = c->need;
-            serve(h, c, &head, data, (struct tg_str){data + n, head.content_length});
+            serve(h, c, head, data, (struct tg_str){data + n, head->content_length});
             return end;
         }
-        begin_body(h, c, &head);
+        begin_body(h, c, head);
         return 0;
     }
-    begin_body(h, c, &head);
+    begin_body(h, c, head);
     c->chunked = (struct http_chunked){0};
     c->body_len = 0;
     c->raw_at = (uint32_t)n;

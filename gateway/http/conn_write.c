@@ -159,21 +159,31 @@ static inline const struct http_usual *usual_for(struct http *h, const struct ta
     return u;
 }
 
+/* Digits as many as there are places; three, the most common, without a loop. */
+static inline void put_digits(char *at, uint32_t n, uint32_t digits)
+{
+    if (TG_LIKELY(digits == 3)) {
+        at[0] = (char)('0' + n / 100);
+        at[1] = (char)('0' + n / 10 % 10);
+        at[2] = (char)('0' + n % 10);
+        return;
+    }
+    for (char *p = at + digits; p > at; n /= 10)
+        *--p = (char)('0' + n % 10);
+}
+
 /* The trace id is the last line's. */
-static void put_usual(char *at, const struct http_usual *u, const struct task *t, size_t body_len)
+static inline void put_usual(char *at, const struct http_usual *u, const struct task *t, size_t body_len)
 {
     memcpy(at, u->text, u->len);
     memcpy(at + u->len - 4 - sizeof(t->trace_id), t->trace_id, sizeof(t->trace_id));
-    uint32_t left = (uint32_t)body_len;
-    for (char *p = at + u->digits_at + digits_of(body_len); left > 0; left /= 10)
-        *--p = (char)('0' + left % 10);
+    put_digits(at + u->digits_at, (uint32_t)body_len, digits_of(body_len));
 }
 
 /* False if the answer is not one of these after all: then nothing was written. */
 static bool write_usual(struct http *h, struct conn *c, struct task *t)
 {
-    date_now(h);
-    const struct http_usual *guess = usual_for(h, t, h->body_guess);
+    const struct http_usual *guess = usual_for(h, t, h->body_guess), *u = guess;
     char *at = out_reserve(h, c, DIRECT_BYTES_MIN);
     if (!at)
         return false;
@@ -184,9 +194,10 @@ static bool write_usual(struct http *h, struct conn *c, struct task *t)
         out_drop_empty(h, c);
         return false;
     }
-    const struct http_usual *u = usual_for(h, t, w.len);
-    if (TG_UNLIKELY(u != guess))
+    if (TG_UNLIKELY(digits_of(w.len) != digits_of(h->body_guess))) {
+        u = usual_for(h, t, w.len);
         memmove(at + u->len, at + guess->len, w.len);
+    }
     put_usual(at, u, t, w.len);
     h->body_guess = w.len;
     out_commit(c, u->len + w.len);
@@ -291,6 +302,7 @@ void conn_flush(struct http *h, struct conn *c)
 {
     if (c->lingering)
         return;
+    date_now(h); /* for all its answers */
     write_answers(h, c);
     if (c->out && !c->net.sending)
         send_next(h, c);

@@ -12,6 +12,7 @@
 #include "gateway/net/net.h"
 #include "gateway/task/task.h"
 #include "coding.h"
+#include "known.h"
 #include "parse.h"
 #include "respond.h"
 
@@ -58,6 +59,9 @@ struct http_usual {
 struct conn;
 #define HTTP_CONN_BYTES 192 /* for sizing memory; conn.c checks it */
 
+/* Heads that a worker remembers: more than one, for clients that take turns. A power of two. */
+#define HTTP_KNOWN_HEADS 8
+
 struct http {
     struct task_door door;
     struct net *net;
@@ -80,6 +84,7 @@ struct http {
     char date[HTTP_DATE_BYTES + 1];
     uint64_t date_second;
     struct http_usual usual[HTTP_USUAL_DIGITS];
+    struct http_known known[HTTP_KNOWN_HEADS]; /* by the connection's number: its last head, or another's */
     size_t body_guess;      /* length of the last body: the next may well be alike */
     uint64_t now_ns;
     bool draining;          /* every answer closes its connection */
