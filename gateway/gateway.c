@@ -148,6 +148,42 @@ static uint32_t compute_threads(const struct gateway *g)
                                           : TG_MAX((uint32_t)sysconf(_SC_NPROCESSORS_ONLN) / 2, 1u);
 }
 
+/* The GPU's executor serves all workers; the cpu's may be a turn of each. */
+static int gpu_executor_create(struct gateway *g, struct tg_executor **ex)
+{
+    struct tg_doorbell *workers[ADMISSION_WORKERS_MAX], *doorbell = new_doorbell(g, g->worker_count, -1);
+    struct tg_error why = {0};
+    for (uint32_t w = 0; w < g->worker_count; w++)
+        workers[w] = g->workers[w].doorbell;
+    if (!doorbell)
+        return -ENOMEM;
+    struct tg_executor_options o = {
+        .host = &g->host,
+        .backend = "cuda",
+        .backend_spec = g->config.executor_gpu,
+        .gpu = true,
+        .instances = g->instances,
+        .instance_count = g->instance_count,
+        .lanes = g->lanes,
+        .lane_count = g->lane_count,
+        .worker_count = g->worker_count,
+        .threaded = true,
+        .doorbell = doorbell,
+        .workers = workers,
+        .line = TASKS_GPU_LINE,
+        .spin_us = g->config.executor_power == CONFIG_POWER_SAVE ? 0 : g->config.executor_spin_us,
+        .cpu = -1,
+    };
+    int rc = tg_executor_create(&o, ex, &why);
+    if (rc < 0) {
+        log_error("cannot open the GPU: %s", why.message[0] ? why.message : strerror(-rc));
+        return gpu_give_up(g) ? 0 : rc;
+    }
+    for (uint32_t w = 0; w < g->worker_count; w++)
+        g->workers[w].tasks.gpu_executor = doorbell;
+    return 0;
+}
+
 static int executor_create(struct gateway *g, uint32_t index)
 {
     struct tg_doorbell *workers[ADMISSION_WORKERS_MAX];
@@ -189,18 +225,32 @@ static int executor_create(struct gateway *g, uint32_t index)
     return 0;
 }
 
+/* A GPU may serve all there is. */
+static bool cpu_needed(const struct gateway *g)
+{
+    for (uint32_t i = 0; i < g->instance_count; i++)
+        if (!g->instances[i]->on_gpu)
+            return true;
+    return false;
+}
+
 static int executors_create(struct gateway *g)
 {
     uint32_t wanted = g->executor_count;
+    struct tg_executor *gpu = NULL;
     g->executor_count = 0;
-    g->executors = calloc(wanted, sizeof(struct tg_executor *));
+    g->executors = calloc(wanted + 1, sizeof(struct tg_executor *));
     int rc = g->executors ? 0 : -ENOMEM;
-    for (uint32_t i = 0; rc == 0 && i < wanted; i++)
+    if (rc == 0 && g->gpu)
+        rc = gpu_executor_create(g, &gpu);
+    for (uint32_t i = 0; rc == 0 && i < wanted && cpu_needed(g); i++)
         rc = executor_create(g, i);
+    if (gpu)
+        g->executors[g->executor_count++] = gpu;
     if (rc < 0)
         return rc;
     struct tg_executor_info info;
-    tg_executor_describe(g->executors[0], &info);
+    tg_executor_describe(g->executors[g->gpu ? g->executor_count - 1 : 0], &info);
     snprintf(g->device, sizeof(g->device), "%s", info.device);
     g->node.device = g->device;
     g->node.io = g->workers[0].io;
@@ -226,7 +276,7 @@ static int workers_create(struct gateway *g)
             log_error("cannot prepare worker %u: %s", i, strerror(-rc));
             return rc;
         }
-        w->doorbell = new_doorbell(g, 1, w->wake_fd);
+        w->doorbell = new_doorbell(g, g->gpu ? TASKS_GPU_LINE + 1 : 1, w->wake_fd);
         if (!w->doorbell)
             return -ENOMEM;
         w->tasks.doorbell = w->doorbell;
@@ -349,6 +399,9 @@ static int build(struct gateway *g)
     raise_descriptor_limit(g->config.limits_connections);
     describe_node(g);
     trust_proxies(g);
+    rc = gpu_choose(g);
+    if (rc < 0)
+        return rc;
     layout_choose(g);
     rc = certificates_open(g);
     if (rc == 0)
@@ -390,7 +443,8 @@ int gateway_start(struct gateway *g, struct config *config)
 {
     take_config(g, config);
     int rc = build(g);
-    for (uint32_t i = 0; rc == 0 && !g->inline_executors && i < g->executor_count; i++)
+    uint32_t first = g->inline_executors ? g->executor_count - g->gpu : 0; /* a GPU's never runs inline */
+    for (uint32_t i = first; rc == 0 && i < g->executor_count; i++)
         rc = tg_executor_start(g->executors[i]);
     if (rc == 0)
         rc = workers_start(g);

@@ -46,13 +46,22 @@ struct gateway {
     /* threads */
     struct worker *workers;
     uint32_t worker_count;
-    struct tg_executor **executors; /* one, or one per worker when they run inline */
+    struct tg_executor **executors; /* one, or one per worker when they run inline; the GPU's behind them */
     uint32_t executor_count;
     bool inline_executors;
+    bool gpu; /* the last executor is a GPU's and has a thread of its own */
     struct metrics **metrics; /* by worker */
     uint64_t started_ns;
     char device[80];
 };
+
+/**
+ * Is there a GPU, and which instances does it serve? Says in the log why not. Returns 0, or negative errno if the
+ * configuration insists on one that cannot be had.
+ */
+int gpu_choose(struct gateway *g);
+/** The GPU could not be opened after all: true if the cpu may serve everything. */
+bool gpu_give_up(struct gateway *g);
 
 /**
  * Build everything and start serving. Takes over @config. Returns 0, or negative errno after having logged why.

@@ -24,7 +24,7 @@ static uint32_t cores_allowed(void)
 static bool all_cheap(const struct gateway *g)
 {
     for (uint32_t i = 0; i < g->instance_count; i++)
-        if (g->instances[i]->shape.row_ns > CHEAP_ROW_NS)
+        if (!g->instances[i]->on_gpu && g->instances[i]->shape.row_ns > CHEAP_ROW_NS)
             return false;
     return true;
 }
@@ -148,7 +148,7 @@ int layout_lanes(struct gateway *g)
         return -ENOMEM;
     size_t bytes = 4096, doorbells = 0;
     each_lane(g, add_bytes, &bytes);
-    doorbells = 2 * g->worker_count * (tg_doorbell_bytes(g->worker_count) + TG_CACHE_SEPARATION);
+    doorbells = (2 * g->worker_count + 1) * (tg_doorbell_bytes(g->worker_count + 1) + TG_CACHE_SEPARATION);
     int rc = tg_arena_init(&g->shared, bytes + doorbells + 4096, TG_ARENA_SHARED);
     if (rc < 0) {
         log_error("cannot reserve %zu bytes for lanes", bytes);

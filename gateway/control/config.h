@@ -17,7 +17,8 @@
 #define CONFIG_EXECUTOR_CHOICES(X)                                                                           \
     X(CONFIG_EXECUTOR_AUTO, "auto") X(CONFIG_EXECUTOR_INLINE, "inline") X(CONFIG_EXECUTOR_THREAD, "thread")
 #define CONFIG_DEVICE_CHOICES(X)                                                                             \
-    X(CONFIG_DEVICE_AUTO, "auto") X(CONFIG_DEVICE_CPU, "cpu") X(CONFIG_DEVICE_NULL, "null")
+    X(CONFIG_DEVICE_AUTO, "auto") X(CONFIG_DEVICE_CPU, "cpu") X(CONFIG_DEVICE_NULL, "null")                    \
+    X(CONFIG_DEVICE_CUDA, "cuda")
 #define CONFIG_POWER_CHOICES(X)                                                                              \
     X(CONFIG_POWER_SAVE, "power-save")                                                                       \
     X(CONFIG_POWER_ADAPTIVE, "adaptive") X(CONFIG_POWER_LOW_LATENCY, "low-latency")
