@@ -112,7 +112,7 @@ static int cuda_open(const struct tg_device_options *o, struct tg_device **devic
     d->backend = &tg_backend_cuda;
     d->host = o->host;
     d->settings = settings;
-    d->buffer_bytes = settings.buffer_mib << 20;
+    d->buffer_bytes = settings.buffer_kib << 10;
     d->stream_count = o->streams;
     why->message[0] = '\0';
     rc = open_device(d, why);

@@ -7,7 +7,7 @@
 
 #define ROUNDS 12
 #define ROWS 64u
-#define SMALLEST_BYTES 4096u /* both directions together */
+#define SMALLEST_BYTES (ROWS * 64u * 2) /* both directions together */
 
 static struct cuda_loaded nothing = {0}; /* no kernels in between */
 
@@ -75,7 +75,7 @@ int cuda_measure(struct tg_device *d)
     }
     int rc = cuda_seat_init(d, &d->slots[0], &seat, ROWS, 0);
     uint64_t largest = 2 * TG_MIN((size_t)CUDA_BOUNCE_BYTES, d->buffer_bytes);
-    for (uint64_t bytes = TG_MAX(SMALLEST_BYTES, ROWS * 128u); rc == 0 && bytes <= largest; bytes *= 2) {
+    for (uint64_t bytes = SMALLEST_BYTES; rc == 0 && bytes <= largest; bytes *= 2) {
         m[n].bytes = bytes;
         rc = time_both(d, &d->slots[0], &seat, &m[n++]);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cuda device's line of settings: "device=0,pin_mib=1024,buffer_mib=32,direct_kib=64,graphs=1". */
+/* The cuda device's line of settings: "device=0,pin_mib=1024,buffer_kib=32768,direct_kib=64,graphs=1". */
 #ifndef TG_CUDA_SETTINGS_H
 #define TG_CUDA_SETTINGS_H
 

@@ -12,21 +12,21 @@ Test(cuda_settings, without_a_line_all_is_as_by_default)
     cr_assert_eq(tg_cuda_settings_parse(NULL, &s, &why), 0);
     cr_assert_str_eq(s.device, "0");
     cr_assert_eq(s.pin_mib, 1024);
-    cr_assert_eq(s.buffer_mib, 32);
+    cr_assert_eq(s.buffer_kib, 32768);
     cr_assert_eq(s.direct_kib, TG_CUDA_DIRECT_MEASURED);
     cr_assert_eq(s.graphs, 1);
 }
 
 Test(cuda_settings, each_can_be_given)
 {
-    cr_assert_eq(tg_cuda_settings_parse("device=GPU-12,pin_mib=0,buffer_mib=8,direct_kib=64,graphs=0", &s, &why), 0);
+    cr_assert_eq(tg_cuda_settings_parse("device=GPU-12,pin_mib=0,buffer_kib=8,direct_kib=64,graphs=0", &s, &why), 0);
     cr_assert_str_eq(s.device, "GPU-12");
-    cr_assert(s.pin_mib == 0 && s.buffer_mib == 8 && s.direct_kib == 64 && s.graphs == 0);
+    cr_assert(s.pin_mib == 0 && s.buffer_kib == 8 && s.direct_kib == 64 && s.graphs == 0);
 }
 
 Test(cuda_settings, what_is_wrong_is_named_and_nothing_is_changed)
 {
-    static const char *const bad[] = {"device=", "pin_mib=x", "graphs=2", "buffer_mib=0", "colour=red", "pin_mib"};
+    static const char *const bad[] = {"device=", "pin_mib=x", "graphs=2", "buffer_kib=0", "colour=red", "pin_mib"};
     s = (struct tg_cuda_settings){.pin_mib = 77};
     for (size_t i = 0; i < TG_ARRAY_SIZE(bad); i++) {
         why = (struct tg_error){0};

@@ -2,6 +2,7 @@
 /* The scheduler of the emulated threads. */
 #include "emulator.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cstdio>
@@ -16,15 +17,19 @@ constexpr size_t stack_bytes = 128 << 10;
 enum state { RUNNABLE, AT_BLOCK, AT_WARP, ENDED };
 
 struct fiber {
-    ucontext_t context;
+    ucontext_t context; /* how it begins; from then on it jumps, which costs no system call */
+    jmp_buf at;
     std::unique_ptr<char[]> stack;
+    void *shadow; /* the sanitizer's, while it does not run */
+    bool begun;
     state where;
     uint32_t given; /* to the warp */
     emulated_thread thread;
 };
 
 std::vector<fiber> fibers;
-ucontext_t scheduler;
+jmp_buf scheduler;
+ucontext_t nowhere;
 fiber *running;
 const std::function<void()> *body;
 uint64_t order_seed;
@@ -35,24 +40,75 @@ uint32_t draw(uint32_t below)
     return (uint32_t)(order_seed >> 33) % below;
 }
 
-void begin_fiber()
+/* AddressSanitizer wants to be told of every change of stack. */
+#if defined(__SANITIZE_ADDRESS__)
+extern "C" void __sanitizer_start_switch_fiber(void **save, const void *bottom, size_t size);
+extern "C" void __sanitizer_finish_switch_fiber(void *save, const void **bottom, size_t *size);
+const void *scheduler_bottom;
+size_t scheduler_size;
+void *scheduler_shadow;
+
+void leaving_scheduler(fiber &f)
 {
-    (*body)();
-    running->where = ENDED;
-    swapcontext(&running->context, &scheduler);
+    __sanitizer_start_switch_fiber(&scheduler_shadow, f.stack.get(), stack_bytes);
 }
+
+void back_in_scheduler()
+{
+    __sanitizer_finish_switch_fiber(scheduler_shadow, nullptr, nullptr);
+}
+
+void leaving_fiber(fiber &f)
+{
+    __sanitizer_start_switch_fiber(&f.shadow, scheduler_bottom, scheduler_size);
+}
+
+void back_in_fiber(fiber &f)
+{
+    __sanitizer_finish_switch_fiber(f.shadow, &scheduler_bottom, &scheduler_size);
+}
+#else
+void leaving_scheduler(fiber &) {}
+void back_in_scheduler() {}
+void leaving_fiber(fiber &) {}
+void back_in_fiber(fiber &) {}
+#endif
 
 void stop_at(state where)
 {
-    running->where = where;
-    swapcontext(&running->context, &scheduler);
+    fiber &f = *running;
+    f.where = where;
+    if (_setjmp(f.at) == 0) {
+        leaving_fiber(f);
+        _longjmp(scheduler, 1);
+    }
+    back_in_fiber(f);
+}
+
+/* A fiber lives on after its kernel, and gets the next one. */
+void begin_fiber()
+{
+    fiber &f = *running;
+    f.shadow = nullptr;
+    back_in_fiber(f);
+    for (;;) {
+        (*body)();
+        stop_at(ENDED);
+    }
 }
 
 void run(fiber &f)
 {
     running = &f;
     emulated = &f.thread;
-    swapcontext(&scheduler, &f.context);
+    if (_setjmp(scheduler) == 0) {
+        leaving_scheduler(f);
+        if (f.begun)
+            _longjmp(f.at, 1);
+        f.begun = true;
+        setcontext(&f.context);
+    }
+    back_in_scheduler();
 }
 
 /* Runs everybody once who can, in the order asked for. */
@@ -104,11 +160,6 @@ bool all_ended()
 void run_block()
 {
     for (fiber &f : fibers) {
-        getcontext(&f.context);
-        f.context.uc_stack.ss_sp = f.stack.get();
-        f.context.uc_stack.ss_size = stack_bytes;
-        f.context.uc_link = nullptr;
-        makecontext(&f.context, begin_fiber, 0);
         f.where = RUNNABLE;
         f.given = 0;
     }
@@ -127,8 +178,15 @@ void resize(unsigned threads)
     if (fibers.size() == threads)
         return;
     fibers = std::vector<fiber>(threads);
-    for (fiber &f : fibers)
+    for (fiber &f : fibers) {
         f.stack.reset(new char[stack_bytes]);
+        f.begun = false;
+        getcontext(&f.context);
+        f.context.uc_stack.ss_sp = f.stack.get();
+        f.context.uc_stack.ss_size = stack_bytes;
+        f.context.uc_link = &nowhere;
+        makecontext(&f.context, begin_fiber, 0);
+    }
 }
 
 } // namespace
@@ -156,7 +214,7 @@ void emulator_exchange(uint32_t value, uint32_t all[32])
     stop_at(AT_WARP); /* nobody gives the next value before all have read this one */
 }
 
-int emulator_launch(dim3 grid, unsigned threads, const std::function<void()> &kernel)
+void emulator_run(dim3 grid, unsigned threads, const std::function<void()> &kernel)
 {
     resize(threads);
     body = &kernel;
@@ -166,5 +224,4 @@ int emulator_launch(dim3 grid, unsigned threads, const std::function<void()> &ke
                 fibers[t].thread = {dim3(t, 0, 0), dim3(x, y, 0), dim3(threads), grid};
             run_block();
         }
-    return 0;
 }

@@ -12,6 +12,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <tuple>
+
+#include "cuda_runtime_api.h"
 
 struct dim3 {
     unsigned x, y, z;
@@ -27,16 +30,17 @@ struct alignas(16) uint4 {
 struct alignas(16) float4 {
     float x, y, z, w;
 };
-typedef void *cudaStream_t;
-enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1 };
 
 #define __global__
 #define __device__
 #define __host__
 #define __shared__ static
 #define __launch_bounds__(threads)
+/* Arguments are taken when a kernel is launched, as CUDA does: the kernel may run later. */
 #define TG_LAUNCH(kernel, grid, block, stream, ...)                                                          \
-    emulator_launch(dim3(grid), (block), [&] { kernel(__VA_ARGS__); })
+    emulator_launch(stream, dim3(grid), (block), [arguments = std::make_tuple(__VA_ARGS__)] {                \
+        std::apply([](auto... argument) { kernel(argument...); }, arguments);                                \
+    })
 
 /* ---- the thread that runs -------------------------------------------------------------------------------- */
 
@@ -49,7 +53,9 @@ extern const emulated_thread *emulated;
 #define blockDim (emulated->block_size)
 #define gridDim (emulated->grid)
 
-int emulator_launch(dim3 grid, unsigned threads, const std::function<void()> &kernel);
+/** On the emulated runtime's stream, or at once without it (@stream NULL). Returns a cudaError_t. */
+int emulator_launch(void *stream, dim3 grid, unsigned threads, std::function<void()> kernel);
+void emulator_run(dim3 grid, unsigned threads, const std::function<void()> &kernel);
 void emulator_block_barrier();
 /** Give @value to the warp and get everybody's: the lanes' values in order. Lanes that have ended give 0. */
 void emulator_exchange(uint32_t value, uint32_t all[32]);
