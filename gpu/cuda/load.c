@@ -57,7 +57,8 @@ int cuda_launch_runner(struct tg_device *d, const struct cuda_loaded *l, struct 
         .results = seat->view.results,
         .scratch = seat->scratch,
     };
-    return l->cuda ? l->cuda->launch(l->self, l->state, &batch) : 0;
+    int rc = l->cuda ? l->cuda->launch(l->self, l->state, &batch) : 0;
+    return rc > 0 ? cuda_check(d, rc, l->runner->type) : rc;
 }
 
 int cuda_launch_direct(struct tg_device *d, const struct cuda_loaded *l, struct cuda_slot *slot,
