@@ -147,6 +147,42 @@ static const char *backend_name(const struct gateway *g)
     return device < TG_ARRAY_SIZE(names) && names[device] ? names[device] : "cpu";
 }
 
+/* The GPU's executor serves all workers; the cpu's may be a turn of each. */
+static int gpu_executor_create(struct gateway *g, struct tg_executor **ex)
+{
+    struct tg_doorbell *workers[ADMISSION_WORKERS_MAX], *doorbell = new_doorbell(g, g->worker_count, -1);
+    struct tg_error why = {0};
+    for (uint32_t w = 0; w < g->worker_count; w++)
+        workers[w] = g->workers[w].doorbell;
+    if (!doorbell)
+        return -ENOMEM;
+    struct tg_executor_options o = {
+        .host = &g->host,
+        .backend = "cuda",
+        .backend_spec = g->config.executor_gpu,
+        .gpu = true,
+        .instances = g->instances,
+        .instance_count = g->instance_count,
+        .lanes = g->lanes,
+        .lane_count = g->lane_count,
+        .worker_count = g->worker_count,
+        .threaded = true,
+        .doorbell = doorbell,
+        .workers = workers,
+        .line = TASKS_GPU_LINE,
+        .spin_us = g->config.executor_power == CONFIG_POWER_SAVE ? 0 : g->config.executor_spin_us,
+        .cpu = -1,
+    };
+    int rc = gpu_in_process(g) ? device_start(g, &o, &why) : tg_executor_create(&o, ex, &why);
+    if (rc < 0) {
+        log_error("cannot open the GPU: %s", why.message[0] ? why.message : strerror(-rc));
+        return gpu_give_up(g) ? 0 : rc;
+    }
+    for (uint32_t w = 0; w < g->worker_count; w++)
+        g->workers[w].tasks.gpu_executor = doorbell;
+    return 0;
+}
+
 static int executor_create(struct gateway *g, uint32_t index)
 {
     struct tg_doorbell *workers[ADMISSION_WORKERS_MAX];
@@ -176,7 +212,7 @@ static int executor_create(struct gateway *g, uint32_t index)
         .spin_us = g->config.executor_power == CONFIG_POWER_SAVE ? 0 : g->config.executor_spin_us,
         .cpu = topology_executor_cpu(g, index),
     };
-    bool process = g->config.executor_mode == CONFIG_EXECUTOR_PROCESS;
+    bool process = g->config.executor_mode == CONFIG_EXECUTOR_PROCESS && !g->gpu; /* which has it, if there is one */
     int rc = process ? device_start(g, &o, &why) : tg_executor_create(&o, &g->executors[index], &why);
     if (rc < 0) {
         log_error("cannot open device %s: %s", o.backend, why.message[0] ? why.message : strerror(-rc));
@@ -190,21 +226,35 @@ static int executor_create(struct gateway *g, uint32_t index)
     return 0;
 }
 
+/* A GPU may serve all there is. */
+static bool cpu_needed(const struct gateway *g)
+{
+    for (uint32_t i = 0; i < g->instance_count; i++)
+        if (!g->instances[i]->on_gpu)
+            return true;
+    return false;
+}
+
 static int executors_create(struct gateway *g)
 {
     uint32_t wanted = g->executor_count;
+    struct tg_executor *gpu = NULL;
     g->executor_count = 0;
-    g->executors = calloc(wanted, sizeof(struct tg_executor *));
+    g->executors = calloc(wanted + 1, sizeof(struct tg_executor *));
     int rc = g->executors ? 0 : -ENOMEM;
-    for (uint32_t i = 0; rc == 0 && i < wanted; i++)
+    if (rc == 0 && g->gpu)
+        rc = gpu_executor_create(g, &gpu);
+    for (uint32_t i = 0; rc == 0 && i < wanted && cpu_needed(g); i++)
         rc = executor_create(g, i);
+    if (gpu)
+        g->executors[g->executor_count++] = gpu;
     if (rc < 0)
         return rc;
     struct tg_executor_info info;
     if (g->process.keeper)
         tg_keeper_describe(g->process.keeper, &info);
     else
-        tg_executor_describe(g->executors[0], &info);
+        tg_executor_describe(g->executors[g->gpu ? g->executor_count - 1 : 0], &info);
     snprintf(g->device, sizeof(g->device), "%s", info.device);
     g->node.device = g->device;
     g->node.io = g->workers[0].io;
@@ -230,7 +280,7 @@ static int workers_create(struct gateway *g)
             log_error("cannot prepare worker %u: %s", i, strerror(-rc));
             return rc;
         }
-        w->doorbell = new_doorbell(g, 1, w->wake_fd);
+        w->doorbell = new_doorbell(g, g->gpu ? TASKS_GPU_LINE + 1 : 1, w->wake_fd);
         if (!w->doorbell)
             return -ENOMEM;
         w->tasks.doorbell = w->doorbell;
@@ -366,7 +416,9 @@ static int build(struct gateway *g)
     raise_descriptor_limit(g->config.limits_connections);
     describe_node(g);
     trust_proxies(g);
-    rc = plan(g, NULL);
+    rc = gpu_choose(g);
+    if (rc == 0)
+        rc = plan(g, NULL);
     if (rc == 0)
         rc = certificates_open(g);
     if (rc == 0)
@@ -438,7 +490,9 @@ int gateway_start(struct gateway *g, struct config *config, struct control *cont
     take_config(g, config);
     g->control = control;
     int rc = build(g);
-    for (uint32_t i = 0; rc == 0 && !g->inline_executors && i < g->executor_count; i++)
+    bool gpu_thread = g->gpu && !gpu_in_process(g); /* a GPU's never runs inline */
+    uint32_t first = g->inline_executors ? g->executor_count - gpu_thread : 0;
+    for (uint32_t i = first; rc == 0 && i < g->executor_count; i++)
         rc = tg_executor_start(g->executors[i]);
     if (rc == 0)
         rc = device_listen(g);

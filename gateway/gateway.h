@@ -58,10 +58,11 @@ struct gateway {
     /* threads */
     struct worker *workers;
     uint32_t worker_count;
-    struct tg_executor **executors; /* one, or one per worker when they run inline */
+    struct tg_executor **executors; /* one, or one per worker when they run inline; a GPU's behind them */
     uint32_t executor_count;
     bool inline_executors;
-    struct device process; /* instead of executors, where the device has a process of its own */
+    struct device process; /* instead of an executor here, where the device has a process of its own */
+    bool gpu; /* there is one; if it has no process, its executor is the last and has a thread */
     struct metrics **metrics; /* by worker */
     uint64_t started_ns;
     char device[80];
@@ -71,6 +72,16 @@ struct gateway {
     struct gateway_watch watch;
     struct usage *usage; /* NULL: not started */
 };
+
+/**
+ * Is there a GPU, and which instances does it serve? Says in the log why not. Returns 0, or negative errno if the
+ * configuration insists on one that cannot be had.
+ */
+int gpu_choose(struct gateway *g);
+/** Is the GPU's executor a process of its own? Only a new process recovers from a GPU's sticky errors. */
+bool gpu_in_process(const struct gateway *g);
+/** The GPU could not be opened after all: true if the cpu may serve everything. */
+bool gpu_give_up(struct gateway *g);
 
 /**
  * Build everything and start serving. Takes over @config. Returns 0, or negative errno after having logged why.

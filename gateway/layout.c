@@ -15,7 +15,7 @@
 static bool all_cheap(const struct gateway *g)
 {
     for (uint32_t i = 0; i < g->instance_count; i++)
-        if (g->instances[i]->shape.row_ns > CHEAP_ROW_NS)
+        if (!g->instances[i]->on_gpu && g->instances[i]->shape.row_ns > CHEAP_ROW_NS)
             return false;
     return true;
 }
@@ -92,7 +92,8 @@ static struct tg_lane_options lane_options(const struct gateway *g, uint32_t wor
         .runner = (uint16_t)instance,
         .priority = (uint8_t)priority,
         .size_class = (uint8_t)size_class,
-        .recoverable = g->config.executor_mode == CONFIG_EXECUTOR_PROCESS,
+        .recoverable = g->gpu ? gpu_in_process(g) && g->instances[instance]->on_gpu
+                              : g->config.executor_mode == CONFIG_EXECUTOR_PROCESS,
         .bit = bit,
     };
 }
@@ -154,7 +155,7 @@ int layout_lanes(struct gateway *g)
         return -ENOMEM;
     size_t bytes = 4096, doorbells = 0;
     each_lane(g, add_bytes, &bytes);
-    doorbells = 2 * g->worker_count * (tg_doorbell_bytes(g->worker_count) + TG_CACHE_SEPARATION);
+    doorbells = (2 * g->worker_count + 1) * (tg_doorbell_bytes(g->worker_count + 1) + TG_CACHE_SEPARATION);
     int rc = tg_arena_init(&g->shared, bytes + doorbells + tg_keeper_bytes() + 4096, TG_ARENA_SHARED);
     if (rc < 0) {
         log_error("cannot reserve %zu bytes for lanes", bytes);

@@ -7,6 +7,7 @@ static const struct tg_backend *const backends[] = {
     &tg_backend_cpu,
     &tg_backend_null,
     &tg_backend_fault,
+    &tg_backend_cuda,
 };
 
 const struct tg_backend *tg_backend_find(const char *name)

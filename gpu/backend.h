@@ -73,7 +73,7 @@ struct tg_backend {
     int (*poll)(struct tg_device *device, uint32_t stream, uint64_t now_ns, uint64_t *wake_ns);
 };
 
-extern const struct tg_backend tg_backend_cpu, tg_backend_null, tg_backend_fault;
+extern const struct tg_backend tg_backend_cpu, tg_backend_null, tg_backend_fault, tg_backend_cuda;
 
 /** By name, or NULL. */
 const struct tg_backend *tg_backend_find(const char *name);

@@ -22,6 +22,24 @@ static void ring_worker(void *context, struct tg_lane *lane)
 
 /* ---- the device ------------------------------------------------------------------------------------- */
 
+/* Instances of the other device keep their place, so that lanes find theirs, but have nothing here. */
+static bool serves(const struct tg_executor *ex, uint32_t instance)
+{
+    return ex->options.instances[instance]->on_gpu == ex->options.gpu;
+}
+
+static int attach_lanes(struct tg_executor *ex)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < ex->options.lane_count; i++) {
+        struct tg_lane *l = ex->options.lanes[i];
+        struct tg_lane_options o = {.rows = l->mask + 1, .in_stride = l->in_stride, .out_stride = l->out_stride};
+        if (serves(ex, l->runner))
+            rc = ex->backend->attach(ex->device, l, tg_lane_bytes(&o));
+    }
+    return rc;
+}
+
 static int device_open(struct tg_executor *ex, struct tg_error *why)
 {
     struct tg_device_options o = {
@@ -34,9 +52,11 @@ static int device_open(struct tg_executor *ex, struct tg_error *why)
     int rc = ex->backend->open(&o, &ex->device, why);
     if (rc < 0)
         return rc;
+    rc = attach_lanes(ex);
     for (uint32_t i = 0; rc == 0 && i < ex->options.instance_count; i++) {
         const struct tg_instance *in = ex->options.instances[i];
-        rc = ex->backend->load(ex->device, in->runner, in->self, why);
+        if (serves(ex, i))
+            rc = ex->backend->load(ex->device, in->runner, in->self, why);
     }
     if (rc < 0) {
         ex->backend->close(ex->device);
@@ -343,7 +363,7 @@ static void instances_init(struct tg_executor *ex)
         ei->instance = ex->options.instances[i];
         ei->former.instance = ei->instance;
         ei->streams = s;
-        s += ei->instance->streams;
+        s += serves(ex, i) ? ei->instance->streams : 0;
     }
 }
 
@@ -394,7 +414,7 @@ int tg_executor_create(const struct tg_executor_options *options, struct tg_exec
     *ex = (struct tg_executor){.options = *options, .backend = backend, .threaded = options->threaded};
     ex->stats = options->life ? &options->life->stats : &ex->own_stats;
     for (uint32_t i = 0; i < options->instance_count; i++)
-        ex->stream_count += options->instances[i]->streams;
+        ex->stream_count += serves(ex, i) ? options->instances[i]->streams : 0;
     ex->instances = calloc(options->instance_count, sizeof(*ex->instances));
     ex->streams = calloc(ex->stream_count, sizeof(*ex->streams));
     ex->lanes = calloc(options->lane_count, sizeof(*ex->lanes));

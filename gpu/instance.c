@@ -20,6 +20,7 @@ enum {
     COMMON_MAX_BATCH,
     COMMON_MAX_DELAY_US,
     COMMON_STREAMS,
+    COMMON_DEVICE,
     COMMON_COUNT
 };
 
@@ -33,6 +34,8 @@ static const struct tg_option common[COMMON_COUNT] = {
                              "longest wait for company"},
     [COMMON_STREAMS] = {"streams", TG_OPTION_INTEGER, "2", 1, TG_STREAMS_MAX, NULL,
                         "batches in flight at once on one device"},
+    [COMMON_DEVICE] = {"device", TG_OPTION_CHOICE, "auto", 0, 0, "auto|cpu|cuda",
+                       "where it is computed; auto: on a GPU if there is one and the runner can"},
 };
 
 /* A table being read. */
@@ -229,13 +232,19 @@ static void set_names(struct reading *r, struct tg_instance *in)
 static void set_batching(struct reading *r, struct tg_instance *in)
 {
     uint32_t max_batch = (uint32_t)r->common[COMMON_MAX_BATCH].integer;
-    if (max_batch > in->shape.max_batch)
+    const struct tg_runner_cuda *part = tg_runner_cuda_part(in->runner);
+    uint32_t most = part ? TG_MAX(in->shape.max_batch, part->batch_rows) : in->shape.max_batch;
+    if (max_batch > most)
         tg_problem_add(r->problems, position(r->o, "max_batch"),
                        "runner.%s.max_batch: \"%u\" must be from 1 to %u for this runner", r->o->name,
-                       max_batch, in->shape.max_batch);
+                       max_batch, most);
     in->max_batch = max_batch ? max_batch : in->shape.max_batch;
     in->max_delay_us = (uint32_t)r->common[COMMON_MAX_DELAY_US].integer;
     in->streams = (uint32_t)r->common[COMMON_STREAMS].integer;
+    const char *device = r->common[COMMON_DEVICE].string;
+    in->placement = strcmp(device, "cuda") == 0  ? TG_PLACE_CUDA
+                    : strcmp(device, "cpu") == 0 ? TG_PLACE_CPU
+                                                 : TG_PLACE_AUTO;
 }
 
 /* create() and what can only be checked after it. */

@@ -133,14 +133,23 @@ static int check_functions(const struct tg_runner *r, struct tg_error *err)
     return 0;
 }
 
+/* An older table ends before the field; a part without launch() is none. */
+const struct tg_runner_cuda *tg_runner_cuda_part(const struct tg_runner *r)
+{
+    if (r->size < sizeof(*r) || !r->cuda || r->cuda->size < sizeof(*r->cuda) || !r->cuda->launch)
+        return NULL;
+    return r->cuda;
+}
+
 int tg_runner_check(const struct tg_runner *r, struct tg_error *err)
 {
     if (r->abi != TG_RUNNER_ABI) { /* first: nothing behind it means anything then */
         tg_error_set(err, NULL, "speaks runner ABI %u, this program speaks %u", r->abi, TG_RUNNER_ABI);
         return -EINVAL;
     }
-    if (r->size < sizeof(*r)) {
-        tg_error_set(err, NULL, "its table has %u bytes, ABI %u has %zu", r->size, TG_RUNNER_ABI, sizeof(*r));
+    if (r->size < TG_RUNNER_SIZE_MIN) {
+        tg_error_set(err, NULL, "its table has %u bytes, ABI %u has %zu", r->size, TG_RUNNER_ABI,
+                     TG_RUNNER_SIZE_MIN);
         return -EINVAL;
     }
     if (!is_name(r->type))

@@ -26,6 +26,9 @@ const struct tg_runner *tg_runner_builtin(uint32_t i);
  */
 int tg_runner_check(const struct tg_runner *runner, struct tg_error *err);
 
+/** The runner's part for an NVIDIA device, or NULL: then the cpu device computes its batches. */
+const struct tg_runner_cuda *tg_runner_cuda_part(const struct tg_runner *runner);
+
 /**
  * Load a plugin. It stays loaded until the process ends, since its code may be on any thread's stack.
  * Returns 0; -ENOENT cannot be loaded; -EINVAL loaded, but no runner of ours: @err says why.

@@ -22,7 +22,7 @@ ALLOWED = {
     "gpu/cpu": DEVICES,             # devices are unaware of one another
     "gpu/null": DEVICES,
     "gpu/fault": DEVICES,
-    "gpu/cuda": DEVICES,
+    "gpu/cuda": DEVICES + ["gpu/runners"],  # it has the built-in runners' kernels
     "gpu": BASE + ["ringbuf", "gpu"],
     "gateway/net": BASE,            # net and task are unaware of one another
     "gateway/task": BASE + ["ringbuf", "gpu/*"],

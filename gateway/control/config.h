@@ -19,7 +19,7 @@
     X(CONFIG_EXECUTOR_PROCESS, "process")
 #define CONFIG_DEVICE_CHOICES(X)                                                                             \
     X(CONFIG_DEVICE_AUTO, "auto") X(CONFIG_DEVICE_CPU, "cpu") X(CONFIG_DEVICE_NULL, "null")     \
-    X(CONFIG_DEVICE_FAULT, "fault")
+    X(CONFIG_DEVICE_FAULT, "fault") X(CONFIG_DEVICE_CUDA, "cuda")
 #define CONFIG_WITHDRAWN_CHOICES(X) X(CONFIG_WITHDRAWN_RETRY, "retry") X(CONFIG_WITHDRAWN_EXIT, "exit")
 #define CONFIG_POWER_CHOICES(X)                                                                              \
     X(CONFIG_POWER_SAVE, "power-save")                                                                       \

@@ -212,6 +212,11 @@ void task_start(struct tasks *ts, struct task *t, const struct tg_json_doc *doc,
     task_refuse(ts, t, status == TG_OK ? TG_INTERNAL : status);
 }
 
+static struct tg_doorbell *executor_of(const struct tasks *ts, const struct tg_lane *lane)
+{
+    return ts->gpu_executor && ts->instances[lane->runner]->on_gpu ? ts->gpu_executor : ts->executor;
+}
+
 void tasks_publish(struct tasks *ts)
 {
     for (uint32_t word = 0; word < ts->bit_words; word++) {
@@ -220,7 +225,7 @@ void tasks_publish(struct tasks *ts)
         for (; bits; bits &= bits - 1) {
             uint32_t bit = word * 64 + (uint32_t)__builtin_ctzll(bits);
             tg_lane_publish(ts->by_bit[bit]);
-            tg_doorbell_ring(ts->executor, ts->worker, bit);
+            tg_doorbell_ring(executor_of(ts, ts->by_bit[bit]), ts->worker, bit);
         }
     }
 }
@@ -278,14 +283,22 @@ static bool reap_lane(struct tasks *ts, struct tg_lane *lane)
     return total > 0;
 }
 
-bool tasks_reap(struct tasks *ts)
+static bool reap_line(struct tasks *ts, uint32_t line)
 {
     bool any = false;
     for (uint32_t word = 0; word < ts->bit_words; word++) {
-        uint64_t bits = tg_doorbell_take(ts->doorbell, ts->executor_line, word);
+        uint64_t bits = tg_doorbell_take(ts->doorbell, line, word);
         for (; bits; bits &= bits - 1)
             any |= reap_lane(ts, ts->by_bit[word * 64 + (uint32_t)__builtin_ctzll(bits)]);
     }
+    return any;
+}
+
+bool tasks_reap(struct tasks *ts)
+{
+    bool any = reap_line(ts, 0);
+    if (ts->gpu_executor)
+        any |= reap_line(ts, TASKS_GPU_LINE);
     return any;
 }
 

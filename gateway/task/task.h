@@ -120,6 +120,9 @@ struct task_lanes {
     struct tg_lane *by_class[TG_SIZE_CLASSES_MAX];
 };
 
+/* Lines on a worker's doorbell: the executor's is 0. */
+#define TASKS_GPU_LINE 1u
+
 struct tasks {
     struct tg_pool pool;
     struct timer_wheel *wheel;
@@ -139,8 +142,8 @@ struct tasks {
     struct tg_lane **by_bit;         /* doorbell bit -> lane */
     uint32_t bit_words;
     struct tg_doorbell *executor;    /* where to ring */
+    struct tg_doorbell *gpu_executor; /* for instances on a GPU; NULL: there is none */
     struct tg_doorbell *doorbell;    /* where completions ring: ours */
-    uint32_t executor_line;          /* executor's line on ours */
     uint64_t unpublished[TG_DOORBELL_WORDS]; /* lanes with claimed rows this turn */
     /* waiting for admission, by rank, oldest first */
     struct {

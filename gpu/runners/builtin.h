@@ -9,6 +9,11 @@
 #include "builtin.def"
 #undef RUNNER
 
+/* Their parts for NVIDIA devices: in gpu/cuda, empty where the program is built without. */
+#define RUNNER_CUDA(ident) extern const struct tg_runner_cuda tg_runner_cuda_##ident;
+#include "builtin_cuda.def"
+#undef RUNNER_CUDA
+
 /**
  * An integer member of the payload. A number written as 3.0 or 3e0 is the integer 3.
  * @node   NULL: the member is absent, @value keeps what it has

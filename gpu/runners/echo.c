@@ -73,4 +73,5 @@ const struct tg_runner tg_runner_echo = {
     .decode = echo_decode,
     .run_batch = echo_run_batch,
     .encode = echo_encode,
+    .cuda = &tg_runner_cuda_echo,
 };

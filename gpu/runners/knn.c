@@ -10,9 +10,17 @@
 #include "builtin.h"
 
 #define SLICE 64 /* queries that pass over a tile of the set together */
-#define BATCH_MAX 256
+#define BATCH_MAX 256 /* on the cpu; more would only make the first of a batch wait for the last */
 
-enum { OPTION_DATA, OPTION_LABELS, OPTION_ROWS, OPTION_METRIC, OPTION_K_MAX, OPTION_VECTORS_MAX };
+enum {
+    OPTION_DATA,
+    OPTION_LABELS,
+    OPTION_ROWS,
+    OPTION_METRIC,
+    OPTION_STORAGE,
+    OPTION_K_MAX,
+    OPTION_VECTORS_MAX
+};
 
 static const struct tg_option knn_options[] = {
     [OPTION_DATA] = {"data", TG_OPTION_STRING, NULL, 0, 0, NULL,
@@ -24,6 +32,8 @@ static const struct tg_option knn_options[] = {
     [OPTION_ROWS] = {"rows", TG_OPTION_STRING, "all", 0, 0, NULL,
                      "resident rows: all, or A-B counted from 1"},
     [OPTION_METRIC] = {"metric", TG_OPTION_CHOICE, "l2", 0, 0, "l2|ip|cosine", "what near means"},
+    [OPTION_STORAGE] = {"storage", TG_OPTION_CHOICE, "fp32", 0, 0, "fp32|fp16",
+                        "fp16 rounds the vectors to 16-bit floats: half the memory on a GPU"},
     [OPTION_K_MAX] = {"k_max", TG_OPTION_INTEGER, "128", 1, KNN_K_MAX, NULL,
                       "most neighbours a task may ask for"},
     [OPTION_VECTORS_MAX] = {"vectors_max", TG_OPTION_INTEGER, "64", 1, KNN_VECTORS_MAX, NULL,
@@ -141,12 +151,15 @@ static enum knn_metric parse_metric(const char *name)
 static int load(struct knn *knn, const union tg_value *values, struct tg_error *err)
 {
     struct knn_table t = {0};
-    uint32_t first, last;
+    struct knn_set_options o = {
+        .metric = parse_metric(values[OPTION_METRIC].string),
+        .half = strcmp(values[OPTION_STORAGE].string, "fp16") == 0,
+    };
     int rc = read_table(values[OPTION_DATA].string, values[OPTION_LABELS].string, &t, err);
     if (rc == 0)
-        rc = parse_rows(values[OPTION_ROWS].string, t.rows, &first, &last, err);
+        rc = parse_rows(values[OPTION_ROWS].string, t.rows, &o.first, &o.last, err);
     if (rc == 0)
-        rc = knn_set_init(&knn->set, &t, first, last, parse_metric(values[OPTION_METRIC].string), err);
+        rc = knn_set_init(&knn->set, &t, &o, err);
     knn_table_finish(&t);
     return rc;
 }
@@ -206,12 +219,15 @@ static void knn_shape(void *self, struct tg_shape *shape)
 struct slice {
     const struct knn *knn;
     struct knn_query queries[SLICE];
+    struct tg_row *rows[SLICE];
     uint32_t count;
 };
 
 static void flush(struct slice *s)
 {
     knn_search(&s->knn->set, s->knn->kernel, s->queries, s->count);
+    for (uint32_t i = 0; i < s->count; i++)
+        s->rows[i]->out_len = s->queries[i].found * (uint32_t)sizeof(struct knn_hit);
     s->count = 0;
 }
 
@@ -220,12 +236,12 @@ static void add_segment(struct slice *s, const struct tg_segment *segment, uint3
 {
     for (uint32_t i = 0; i < segment->count; i++) {
         struct tg_row *row = &segment->rows[i];
-        uint32_t k = (uint32_t)(row->param & KNN_PARAM_K);
-        row->out_len = k * (uint32_t)sizeof(struct knn_hit); /* k <= resident rows: all of them are found */
+        s->rows[s->count] = row;
         s->queries[s->count++] = (struct knn_query){
             .vector = (const float *)((const char *)segment->in + (size_t)i * in_stride),
             .hits = (struct knn_hit *)((char *)segment->out + (size_t)i * out_stride),
-            .k = k,
+            .k = (uint32_t)(row->param & KNN_PARAM_K),
+            .group = (uint32_t)(row->param >> KNN_PARAM_GROUP_SHIFT),
         };
         if (s->count == SLICE)
             flush(s);
@@ -255,4 +271,5 @@ const struct tg_runner tg_runner_knn = {
     .decode = knn_decode,
     .run_batch = knn_run_batch,
     .encode = knn_encode,
+    .cuda = &tg_runner_cuda_knn,
 };

@@ -6,6 +6,7 @@
  *   knn_set.c     the resident set, from a table of numbers
  *   knn_file.c    reading and unpacking files
  *   knn_csv.c, knn_npy.c  tables from bytes
+ *   knn_half.c    values as 16-bit floats keep them
  *   knn_search.c  blocks of the set against blocks of queries, keeping the k best
  *   knn_scalar.c, knn_x86.c  distances of a few queries to a block of rows
  */
@@ -65,18 +66,36 @@ struct knn_set {
     uint32_t rows, dim, stride;
     uint32_t first_row; /* number of row 0 in the file */
     float limit;        /* values beyond could overflow a sum of squares */
+    bool half;          /* values are such that 16-bit floats hold them: a GPU stores them so */
     float *vectors;     /* aligned to 64 bytes */
     int64_t *labels;    /* or NULL */
+    uint32_t *groups;   /* by row: place of its label among group_labels, from 1; NULL without labels */
+    int64_t *group_labels; /* each label once, ascending */
+    uint32_t group_count;
 };
 
 /** Largest magnitude of a component for which no distance between two vectors of @dim overflows. */
 float knn_limit(uint32_t dim);
 /** Scale to length one; a vector of zeros stays. */
 void knn_normalise(float *v, uint32_t dim);
-/** @first, @last: rows of @t that become resident, counted from 0, both included. */
-int knn_set_init(struct knn_set *set, const struct knn_table *t, uint32_t first, uint32_t last,
-                 enum knn_metric metric, struct tg_error *err);
+/* Which rows of a table become resident, and how. */
+struct knn_set_options {
+    uint32_t first, last; /* rows counted from 0, both included */
+    enum knn_metric metric;
+    bool half;
+};
+
+int knn_set_init(struct knn_set *set, const struct knn_table *t, const struct knn_set_options *o,
+                 struct tg_error *err);
 void knn_set_finish(struct knn_set *set);
+/** The group of rows with this label; KNN_GROUP_NONE if there are none. */
+uint32_t knn_set_group(const struct knn_set *set, int64_t label);
+
+#define KNN_GROUP_ALL 0u
+#define KNN_GROUP_NONE UINT32_MAX
+
+/** The nearest value that a 16-bit float has, even on a tie; infinite if it is beyond the largest, 65504. */
+float knn_half_round(float value);
 
 /* ---- searching ------------------------------------------------------------------------------- */
 
@@ -116,6 +135,7 @@ struct knn_query {
     const float *vector;
     struct knn_hit *hits; /* room for k */
     uint32_t k, found;
+    uint32_t group; /* rows that count; KNN_GROUP_ALL */
 };
 
 /** Fill in the hits of all queries. Reads the set once for every KNN_QUERIES_MAX of them. */
@@ -134,6 +154,7 @@ struct knn {
 /* row->param of a query */
 #define KNN_PARAM_K 0xffu
 #define KNN_PARAM_MANY 0x100u /* the payload had "vectors": answer with a list */
+#define KNN_PARAM_GROUP_SHIFT 32
 
 enum tg_status knn_decode(void *self, const struct tg_request *req, struct tg_rows *rows,
                           struct tg_error *err);

@@ -79,12 +79,12 @@ static enum tg_status claim(const struct knn *knn, struct tg_rows *rows, uint32_
     return s;
 }
 
-static enum tg_status decode_one(const struct knn *knn, const struct tg_json_node *vector, uint64_t k,
+static enum tg_status decode_one(const struct knn *knn, const struct tg_json_node *vector, uint64_t param,
                                  struct tg_rows *rows, struct tg_error *err)
 {
     enum tg_status s = check_vector(knn, vector, -1, err);
     if (s == TG_OK)
-        s = claim(knn, rows, 1, k);
+        s = claim(knn, rows, 1, param);
     return s == TG_OK ? decode_vector(knn, vector, -1, tg_rows_in(rows, 0), err) : s;
 }
 
@@ -102,7 +102,7 @@ static enum tg_status check_list(const struct knn *knn, const struct tg_json_nod
     return TG_OK;
 }
 
-static enum tg_status decode_many(const struct knn *knn, const struct tg_json_node *list, uint64_t k,
+static enum tg_status decode_many(const struct knn *knn, const struct tg_json_node *list, uint64_t param,
                                   struct tg_rows *rows, struct tg_error *err)
 {
     int n = 0;
@@ -114,7 +114,7 @@ static enum tg_status decode_many(const struct knn *knn, const struct tg_json_no
         if ((s = check_vector(knn, vector, n++, err)) != TG_OK)
             return s;
     }
-    if ((s = claim(knn, rows, (uint32_t)n, k | KNN_PARAM_MANY)) != TG_OK)
+    if ((s = claim(knn, rows, (uint32_t)n, param | KNN_PARAM_MANY)) != TG_OK)
         return s;
     n = 0;
     TG_JSON_FOREACH(vector, list)
@@ -130,6 +130,20 @@ static enum tg_status invalid(struct tg_error *err, const char *field, const cha
 {
     tg_error_set(err, field, "%s", what);
     return TG_INVALID;
+}
+
+/* Rows of one label only, if the task asks for that; a label that no row has leaves none. */
+static enum tg_status decode_label(const struct knn *knn, const struct tg_json_node *node, uint64_t *param,
+                                   struct tg_error *err)
+{
+    int64_t label = 0;
+    if (!node)
+        return TG_OK;
+    if (!knn->set.labels)
+        return invalid(err, "payload.label", "the vectors here have no labels");
+    enum tg_status s = runner_integer(node, "payload.label", INT64_MIN, INT64_MAX, &label, err);
+    *param |= (uint64_t)knn_set_group(&knn->set, label) << KNN_PARAM_GROUP_SHIFT;
+    return s;
 }
 
 enum tg_status knn_decode(void *self, const struct tg_request *req, struct tg_rows *rows,
@@ -149,10 +163,12 @@ enum tg_status knn_decode(void *self, const struct tg_request *req, struct tg_ro
         return invalid(err, "payload.vectors", "give \"vector\" or \"vectors\", not both");
     enum tg_status s =
         runner_integer(tg_json_get(req->doc, req->payload, TG_STR("k")), "payload.k", 1, knn->k_max, &k, err);
+    uint64_t param = (uint64_t)k;
+    if (s == TG_OK)
+        s = decode_label(knn, tg_json_get(req->doc, req->payload, TG_STR("label")), &param, err);
     if (s != TG_OK)
         return s;
-    return vector ? decode_one(knn, vector, (uint64_t)k, rows, err)
-                  : decode_many(knn, vectors, (uint64_t)k, rows, err);
+    return vector ? decode_one(knn, vector, param, rows, err) : decode_many(knn, vectors, param, rows, err);
 }
 
 /* ---- encode ---------------------------------------------------------------------------------- */

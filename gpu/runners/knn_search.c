@@ -52,6 +52,15 @@ static void keep_best(struct knn_query *q, const float *keys, uint32_t count, ui
             insert(q, keys[i], first + i);
 }
 
+/* The same for rows of one group only; @groups begins with the tile's first row. */
+static void keep_best_of_group(struct knn_query *q, const float *keys, const uint32_t *groups, uint32_t count,
+                               uint32_t first)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (groups[i] == q->group && (q->found < q->k || keys[i] < q->hits[q->k - 1].key))
+            insert(q, keys[i], first + i);
+}
+
 /* Up to four queries against one tile of rows. */
 static void search_tile(const struct knn_set *set, const struct knn_kernel *kernel, struct knn_query *queries,
                         uint32_t count, uint32_t first, uint32_t rows)
@@ -64,8 +73,12 @@ static void search_tile(const struct knn_set *set, const struct knn_kernel *kern
     knn_keys_fn *one = dot ? kernel->dot_one : kernel->l2_one;
     knn_keys_fn *four = dot ? kernel->dot_four : kernel->l2_four;
     (count == 1 ? one : four)(vectors, set->vectors + (size_t)first * set->stride, rows, set->stride, keys);
-    for (uint32_t i = 0; i < count; i++)
-        keep_best(&queries[i], keys[i], rows, first);
+    for (uint32_t i = 0; i < count; i++) {
+        if (queries[i].group == KNN_GROUP_ALL)
+            keep_best(&queries[i], keys[i], rows, first);
+        else
+            keep_best_of_group(&queries[i], keys[i], set->groups + first, rows, first);
+    }
 }
 
 /* Rows of which a tile may consist without leaving the nearest cache. */

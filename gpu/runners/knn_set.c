@@ -35,6 +35,20 @@ void knn_normalise(float *v, uint32_t dim)
         v[i] = (float)((double)v[i] * scale);
 }
 
+/* Rounded once, here, so that every device computes with the same values. */
+static int round_row(const struct knn_set *set, uint32_t row, float *values, struct tg_error *err)
+{
+    for (uint32_t i = 0; i < set->dim; i++) {
+        values[i] = knn_half_round(values[i]);
+        if (isinf(values[i])) {
+            tg_error_set(err, "storage", "row %u, column %u: beyond 65504, which 16-bit floats do not reach",
+                         set->first_row + row, i);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
 static int copy_row(struct knn_set *set, uint32_t row, const float *from, struct tg_error *err)
 {
     float *to = set->vectors + (size_t)row * set->stride;
@@ -49,7 +63,7 @@ static int copy_row(struct knn_set *set, uint32_t row, const float *from, struct
     memset(to + set->dim, 0, (set->stride - set->dim) * sizeof(float));
     if (set->metric == KNN_COSINE)
         knn_normalise(to, set->dim);
-    return 0;
+    return set->half ? round_row(set, row, to, err) : 0;
 }
 
 static int allocate(struct knn_set *set, bool labels, struct tg_error *err)
@@ -63,12 +77,55 @@ static int allocate(struct knn_set *set, bool labels, struct tg_error *err)
     return -ENOMEM;
 }
 
-int knn_set_init(struct knn_set *out, const struct knn_table *t, uint32_t first, uint32_t last,
-                 enum knn_metric metric, struct tg_error *err)
+/* ---- groups: rows with the same label -------------------------------------------------------------------- */
+
+static int compare_labels(const void *a, const void *b)
 {
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+uint32_t knn_set_group(const struct knn_set *set, int64_t label)
+{
+    uint32_t low = 0, high = set->group_count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (set->group_labels[mid] < label)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < set->group_count && set->group_labels[low] == label ? low + 1 : KNN_GROUP_NONE;
+}
+
+static int make_groups(struct knn_set *set, struct tg_error *err)
+{
+    set->groups = calloc(set->rows, sizeof(*set->groups));
+    set->group_labels = calloc(set->rows, sizeof(*set->group_labels));
+    if (!set->groups || !set->group_labels) {
+        tg_error_set(err, "labels", "out of memory");
+        return -ENOMEM;
+    }
+    memcpy(set->group_labels, set->labels, set->rows * sizeof(*set->labels));
+    qsort(set->group_labels, set->rows, sizeof(*set->group_labels), compare_labels);
+    for (uint32_t i = 0; i < set->rows; i++)
+        if (set->group_count == 0 || set->group_labels[i] != set->group_labels[set->group_count - 1])
+            set->group_labels[set->group_count++] = set->group_labels[i];
+    for (uint32_t i = 0; i < set->rows; i++)
+        set->groups[i] = knn_set_group(set, set->labels[i]);
+    return 0;
+}
+
+/* ---- the set --------------------------------------------------------------------------------------------- */
+
+int knn_set_init(struct knn_set *out, const struct knn_table *t, const struct knn_set_options *o,
+                 struct tg_error *err)
+{
+    const uint32_t first = o->first;
     struct knn_set set = {
-        .metric = metric,
-        .rows = last - first + 1,
+        .metric = o->metric,
+        .half = o->half,
+        .rows = o->last - first + 1,
         .dim = t->dim,
         .stride = (t->dim + KNN_LANES - 1) / KNN_LANES * KNN_LANES,
         .first_row = first,
@@ -80,6 +137,8 @@ int knn_set_init(struct knn_set *out, const struct knn_table *t, uint32_t first,
         if (set.labels)
             set.labels[r] = t->labels[first + r];
     }
+    if (rc == 0 && set.labels)
+        rc = make_groups(&set, err);
     if (rc == 0)
         *out = set;
     else
@@ -91,6 +150,10 @@ void knn_set_finish(struct knn_set *set)
 {
     free(set->vectors);
     free(set->labels);
+    free(set->groups);
+    free(set->group_labels);
     set->vectors = NULL;
     set->labels = NULL;
+    set->groups = NULL;
+    set->group_labels = NULL;
 }

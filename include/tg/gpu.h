@@ -13,6 +13,9 @@
 
 enum tg_priority { TG_REALTIME, TG_INTERACTIVE, TG_BATCH, TG_BEST_EFFORT, TG_PRIORITIES };
 
+/* Where the configuration wants an instance to be computed. */
+enum tg_placement { TG_PLACE_AUTO, TG_PLACE_CPU, TG_PLACE_CUDA };
+
 /* A runner instance as configured. Shared by all executors; outlives them. */
 struct tg_instance {
     const struct tg_runner *runner;
@@ -23,6 +26,8 @@ struct tg_instance {
     uint32_t max_batch;    /* <= shape.max_batch */
     uint32_t max_delay_us; /* longest wait for company, 0: none */
     uint32_t streams;      /* batches in flight at once on one device */
+    enum tg_placement placement;
+    bool on_gpu;           /* as decided at start: which executor serves it */
 };
 
 struct tg_executor;
@@ -33,7 +38,8 @@ struct tg_executor_options {
     const char *backend;      /* "cpu", "null", "fault" */
     const char *backend_spec; /* or NULL */
     uint32_t threads;         /* cpu: compute threads, 0: compute in the executor's own turn */
-    struct tg_instance *const *instances;
+    bool gpu;                 /* serve the instances with on_gpu, else those without */
+    struct tg_instance *const *instances; /* all of them: lanes name them by place */
     uint32_t instance_count;
     /* lanes[i]->bit is i % TG_DOORBELL_LANES of its worker; lanes of worker w are those with ->worker == w */
     struct tg_lane *const *lanes;

@@ -17,6 +17,7 @@
 #ifndef TG_RUNNER_H
 #define TG_RUNNER_H
 
+#include "tg/cuda.h"
 #include "tg/json.h"
 #include "tg/lane.h"
 #include "tg/status.h"
@@ -180,7 +181,13 @@ struct tg_runner {
 
     /** Optional: run once per device before it serves (touch memory, compile). Returns 0 or negative errno. */
     int (*warm_up)(void *self);
+
+    /* Optional: the same computation on an NVIDIA device. A table that ends before this field has none. */
+    const struct tg_runner_cuda *cuda;
 };
+
+/* What a table must have at least: all but what was added since. */
+#define TG_RUNNER_SIZE_MIN offsetof(struct tg_runner, cuda)
 
 typedef const struct tg_runner *tg_runner_entry_fn(void);
 #define TG_RUNNER_ENTRY "tg_runner_entry"

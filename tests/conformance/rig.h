@@ -14,6 +14,7 @@ struct variant {
     const char *name, *backend, *spec;
     uint32_t threads;
     bool computes;
+    bool kernels; /* computes with kernels: what the host's run_batch() does besides is not done */
 };
 
 extern const struct variant variants[];
@@ -31,6 +32,7 @@ struct rig {
     const struct tg_backend *backend;
     struct tg_device *device;
     struct tg_error why;
+    bool kernels;
     struct scramble self;
     struct test_lane lane;
     struct rig_job jobs[RIG_STREAMS];

@@ -74,7 +74,7 @@ static void shape(void *self, struct tg_shape *shape)
         .in_bytes = {SCRAMBLE_IN_STRIDE},
         .out_bytes = {SCRAMBLE_OUT_STRIDE},
         .rows_per_task_max = 1,
-        .max_batch = 4096,
+        .max_batch = 1024,
         .row_ns = ((struct scramble *)self)->row_ns,
     };
 }
@@ -96,4 +96,5 @@ const struct tg_runner scramble_runner = {
     .shape = shape,
     .run_batch = run_batch,
     .warm_up = warm_up,
+    .cuda = &scramble_cuda,
 };

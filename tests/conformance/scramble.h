@@ -29,6 +29,9 @@ struct scramble {
 
 extern const struct tg_runner scramble_runner;
 
+/* Its part for a GPU: scramble_kernel.c where there is one, else scramble_no_kernel.c. */
+extern const struct tg_runner_cuda scramble_cuda;
+
 /** The reference: one row. Returns the bytes written to @out. */
 uint32_t scramble_row(uint32_t multiplier, const uint8_t *in, uint32_t in_len, uint8_t *out);
 

@@ -30,8 +30,10 @@ static void check(struct knn_table *t, bool labels)
     for (uint32_t r = 0; labels && r < t->rows; r++)
         sum ^= t->labels[r];
     struct knn_set set;
+    struct knn_set_options o = {
+        .last = t->rows - 1, .metric = sum & 1 ? KNN_COSINE : KNN_L2, .half = sum & 2};
     struct tg_error err;
-    if (t->dim > 0 && knn_set_init(&set, t, 0, t->rows - 1, sum & 1 ? KNN_COSINE : KNN_L2, &err) == 0)
+    if (t->dim > 0 && knn_set_init(&set, t, &o, &err) == 0)
         knn_set_finish(&set);
     knn_table_finish(t);
 }

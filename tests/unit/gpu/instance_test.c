@@ -47,7 +47,7 @@ Test(instance, an_unknown_type_lists_what_there_is)
 {
     expect_problem(SETTINGS({"type", "knm", "f.toml:2"}),
                    "f.toml:2: runner.t.type: there is no \"knm\" runner; did you mean \"knn\"? (there are: "
-                   "noop, echo, knn)");
+                   "noop, echo, saxpy, knn)");
     expect_problem(SETTINGS({"max_batch", "1", NULL}), "f.toml:1: runner.t: \"type\" is missing");
 }
 
@@ -169,7 +169,7 @@ Test(instance, builtins_pass_the_check_plugins_must_pass)
         cr_assert_eq(tg_runner_check(r, &err), 0, "%s: %s", r->type, err.message);
         cr_assert_eq(tg_runner_find(r->type), r);
     }
-    cr_assert_eq(n, 3);
+    cr_assert_eq(n, 4);
 }
 
 static void expect_fault(const struct tg_runner *r, const char *words)

@@ -284,7 +284,7 @@ Test(knn_set, rows_are_padded_with_zeros_and_normalised_for_cosine)
 {
     struct knn_set set;
     cr_assert_eq(csv("3,4\n0,0\n1e-30,0\n5,12\n", false), 0);
-    cr_assert_eq(knn_set_init(&set, &t, 0, 3, KNN_COSINE, &err), 0);
+    cr_assert_eq(knn_set_init(&set, &t, &(struct knn_set_options){.last = 3, .metric = KNN_COSINE}, &err), 0);
     cr_assert(set.rows == 4 && set.dim == 2 && set.stride == 16);
     cr_assert_float_eq(set.vectors[0], 0.6f, 1e-7f);
     cr_assert_float_eq(set.vectors[1], 0.8f, 1e-7f);
@@ -293,7 +293,7 @@ Test(knn_set, rows_are_padded_with_zeros_and_normalised_for_cosine)
     cr_assert(set.vectors[16] == 0 && set.vectors[17] == 0);
     cr_assert_eq(set.vectors[32], 1);
     knn_set_finish(&set);
-    cr_assert_eq(knn_set_init(&set, &t, 3, 3, KNN_L2, &err), 0);
+    cr_assert_eq(knn_set_init(&set, &t, &(struct knn_set_options){.first = 3, .last = 3}, &err), 0);
     cr_assert(set.rows == 1 && set.first_row == 3 && set.vectors[0] == 5);
     knn_set_finish(&set);
     knn_table_finish(&t);
@@ -303,7 +303,7 @@ Test(knn_set, values_whose_distances_could_overflow_are_refused)
 {
     struct knn_set set;
     cr_assert_eq(csv("1,2\n3,1e30\n", false), 0);
-    cr_assert_eq(knn_set_init(&set, &t, 0, 1, KNN_L2, &err), -EINVAL);
+    cr_assert_eq(knn_set_init(&set, &t, &(struct knn_set_options){.last = 1}, &err), -EINVAL);
     cr_assert_not_null(strstr(err.message, "row 1, column 1"), "%s", err.message);
     knn_table_finish(&t);
 }

@@ -22,7 +22,7 @@ static struct knn_set random_set(uint32_t rows, uint32_t dim, enum knn_metric me
     struct knn_table t = {.rows = rows, .dim = dim, .values = malloc((size_t)rows * dim * sizeof(float))};
     for (size_t i = 0; i < (size_t)rows * dim; i++)
         t.values[i] = random_float(integers);
-    cr_assert_eq(knn_set_init(&set, &t, 0, rows - 1, metric, &err), 0);
+    cr_assert_eq(knn_set_init(&set, &t, &(struct knn_set_options){.last = rows - 1, .metric = metric}, &err), 0);
     knn_table_finish(&t);
     return set;
 }

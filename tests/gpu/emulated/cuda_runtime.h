@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Found in place of the toolkit's header of this name. */
+#include "emulator.h"

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The emulated runtime: one device whose memory is the host's. Work on a stream is done in order, mostly at once, now
+ * and then only when somebody asks for it.
+ */
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "emulator.h"
+
+typedef std::function<void()> work;
+
+struct emulated_graph {
+    std::vector<work> steps;
+};
+
+struct emulated_stream {
+    std::deque<work> pending;
+    emulated_graph *capture = nullptr;
+    unsigned reluctance = 0; /* questions that are answered with "not yet" */
+};
+
+struct emulated_event {
+    emulated_stream *stream = nullptr;
+};
+
+namespace {
+
+uint64_t calls, fail_at, graph_launches;
+int fail_code, stuck, dying;
+bool refuses_pinning;
+int64_t alive;
+std::map<char *, size_t> registered;
+
+bool is_sticky(int code)
+{
+    return code >= 700 && code < 720 && code != cudaErrorLaunchOutOfResources &&
+           code != cudaErrorHostMemoryAlreadyRegistered;
+}
+
+/* Every call begins here. */
+cudaError_t called()
+{
+    if (stuck)
+        return (cudaError_t)stuck;
+    if (++calls != fail_at)
+        return cudaSuccess;
+    if (is_sticky(fail_code))
+        stuck = fail_code;
+    return (cudaError_t)fail_code;
+}
+
+void drain(emulated_stream *s)
+{
+    while (!s->pending.empty()) {
+        work w = std::move(s->pending.front());
+        s->pending.pop_front();
+        if (dying)
+            stuck = dying;
+        else if (!stuck)
+            w();
+    }
+}
+
+bool hurries()
+{
+    static uint32_t turn;
+    return !dying && ++turn % 29 != 0;
+}
+
+cudaError_t add(emulated_stream *s, work w)
+{
+    if (s->capture) {
+        s->capture->steps.push_back(std::move(w));
+        return cudaSuccess;
+    }
+    s->pending.push_back(std::move(w));
+    if (hurries())
+        drain(s);
+    return cudaSuccess;
+}
+
+/* "Not yet" now and then, so that callers must really poll; nothing is done before the last "not yet". */
+cudaError_t ask(emulated_stream *s)
+{
+    if (!s->pending.empty() && s->reluctance++ % 3 != 2)
+        return cudaErrorNotReady;
+    drain(s);
+    return stuck ? (cudaError_t)stuck : cudaSuccess;
+}
+
+cudaError_t allocate(void **at, size_t bytes)
+{
+    *at = nullptr;
+    cudaError_t rc = called();
+    if (rc != cudaSuccess)
+        return rc;
+    *at = aligned_alloc(256, (bytes + 255) / 256 * 256);
+    memset(*at, 0xcd, bytes < 65536 ? bytes : 65536); /* the rest costs nothing until it is touched */
+    alive++;
+    return cudaSuccess;
+}
+
+cudaError_t release(void *at)
+{
+    if (at) {
+        free(at);
+        alive--;
+    }
+    return cudaSuccess;
+}
+
+std::vector<emulated_stream *> streams;
+
+} // namespace
+
+int emulator_launch(void *stream, dim3 grid, unsigned threads, std::function<void()> kernel)
+{
+    if (!stream) {
+        emulator_run(grid, threads, kernel);
+        return cudaSuccess;
+    }
+    cudaError_t rc = called();
+    if (rc != cudaSuccess)
+        return rc;
+    if (grid.x == 0 || grid.y == 0 || grid.y > 65535 || threads > 1024)
+        return cudaErrorInvalidConfiguration;
+    return add((emulated_stream *)stream, [=] { emulator_run(grid, threads, kernel); });
+}
+
+extern "C" {
+
+cudaError_t cudaDriverGetVersion(int *version)
+{
+    *version = 13000;
+    return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int *version)
+{
+    *version = 13000;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceCount(int *count)
+{
+    *count = 1;
+    return called();
+}
+
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int)
+{
+    *p = {};
+    snprintf(p->name, sizeof(p->name), "emulated");
+    p->totalGlobalMem = 1 << 30;
+    p->multiProcessorCount = 2;
+    return called();
+}
+
+cudaError_t cudaSetDevice(int)
+{
+    return called();
+}
+
+cudaError_t cudaGetLastError(void)
+{
+    return (cudaError_t)stuck;
+}
+
+cudaError_t cudaDeviceSynchronize(void)
+{
+    for (emulated_stream *s : streams)
+        drain(s);
+    return (cudaError_t)stuck;
+}
+
+cudaError_t cudaMalloc(void **at, size_t bytes)
+{
+    return allocate(at, bytes);
+}
+
+cudaError_t cudaFree(void *at)
+{
+    return release(at);
+}
+
+cudaError_t cudaHostAlloc(void **at, size_t bytes, unsigned)
+{
+    return allocate(at, bytes);
+}
+
+cudaError_t cudaFreeHost(void *at)
+{
+    return release(at);
+}
+
+cudaError_t cudaHostRegister(void *at, size_t bytes, unsigned)
+{
+    cudaError_t rc = called();
+    if (rc != cudaSuccess)
+        return rc;
+    if (refuses_pinning)
+        return cudaErrorMemoryAllocation;
+    for (const auto &r : registered)
+        if ((char *)at < r.first + r.second && r.first < (char *)at + bytes)
+            return cudaErrorHostMemoryAlreadyRegistered;
+    registered[(char *)at] = bytes;
+    alive++;
+    return cudaSuccess;
+}
+
+cudaError_t cudaHostUnregister(void *at)
+{
+    if (registered.erase((char *)at) == 0)
+        return cudaErrorHostMemoryNotRegistered;
+    alive--;
+    return cudaSuccess;
+}
+
+cudaError_t cudaHostGetDevicePointer(void **device, void *host, unsigned)
+{
+    *device = host;
+    return called();
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind, cudaStream_t stream)
+{
+    cudaError_t rc = called();
+    return rc == cudaSuccess ? add(stream, [=] { memcpy(to, from, bytes); }) : rc;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
+{
+    cudaError_t rc = called();
+    if (rc != cudaSuccess)
+        return rc;
+    *stream = new emulated_stream;
+    streams.push_back(*stream);
+    alive++;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream)
+{
+    drain(stream);
+    for (size_t i = 0; i < streams.size(); i++)
+        if (streams[i] == stream)
+            streams.erase(streams.begin() + (long)i--);
+    delete stream;
+    alive--;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream)
+{
+    cudaError_t rc = called();
+    if (rc != cudaSuccess)
+        return rc;
+    drain(stream);
+    return (cudaError_t)stuck;
+}
+
+cudaError_t cudaStreamQuery(cudaStream_t stream)
+{
+    cudaError_t rc = called();
+    return rc == cudaSuccess ? ask(stream) : rc;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode)
+{
+    cudaError_t rc = called();
+    if (rc == cudaSuccess) {
+        stream->capture = new emulated_graph;
+        alive++;
+    }
+    return rc;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
+{
+    cudaError_t rc = called();
+    *graph = stream->capture;
+    stream->capture = nullptr;
+    if (rc != cudaSuccess) {
+        cudaGraphDestroy(*graph);
+        *graph = nullptr;
+    }
+    return rc;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long)
+{
+    cudaError_t rc = called();
+    if (rc != cudaSuccess)
+        return rc;
+    *exec = new emulated_graph(*graph);
+    alive++;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t)
+{
+    return called();
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
+{
+    cudaError_t rc = called();
+    if (rc != cudaSuccess)
+        return rc;
+    graph_launches++;
+    return add(stream, [=] {
+        for (const work &w : exec->steps)
+            w();
+    });
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    delete graph;
+    alive -= graph != nullptr;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
+{
+    return cudaGraphDestroy(exec);
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
+{
+    cudaError_t rc = called();
+    if (rc != cudaSuccess)
+        return rc;
+    *event = new emulated_event;
+    alive++;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event)
+{
+    delete event;
+    alive--;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
+{
+    event->stream = stream;
+    return called();
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event)
+{
+    cudaError_t rc = called();
+    return rc == cudaSuccess ? ask(event->stream) : rc;
+}
+
+void emulator_fail(uint64_t nth, int code)
+{
+    fail_at = nth ? calls + nth : 0;
+    fail_code = code;
+    if (!code)
+        stuck = 0;
+}
+
+uint64_t emulator_calls(void)
+{
+    return calls;
+}
+
+int64_t emulator_leaks(void)
+{
+    return alive;
+}
+
+uint64_t emulator_graph_launches(void)
+{
+    return graph_launches;
+}
+
+void emulator_refuse_pinning(int refuse)
+{
+    refuses_pinning = refuse != 0;
+}
+
+void emulator_kill_kernels(int code)
+{
+    dying = code;
+    if (!code)
+        stuck = 0;
+}
+
+} /* extern "C" */
