@@ -42,7 +42,7 @@ static struct settings *settings_of(const struct config *c)
     return s;
 }
 
-/* Everything a reload can change, made effective. */
+/* What a reload can change, made effective; how many tasks are taken also depends on the hour (membership.c). */
 static int settings_publish(struct gateway *g)
 {
     const struct config *c = &g->config;
@@ -52,7 +52,6 @@ static int settings_publish(struct gateway *g)
     s->older = atomic_load_explicit(&g->settings, memory_order_relaxed);
     atomic_store_explicit(&g->settings, s, memory_order_release); /* G1 pairs with the workers' loads */
     atomic_store_explicit(&g->admission.base_concurrent, c->admission_max_concurrent, memory_order_relaxed);
-    atomic_store_explicit(&g->admission.max_concurrent, c->admission_max_concurrent, memory_order_relaxed);
     atomic_store_explicit(&g->admission.wait_ms, c->admission_wait_ms, memory_order_relaxed);
     atomic_store_explicit(&g->admission.retry_after_s, c->admission_retry_after_s, memory_order_relaxed);
     atomic_store_explicit(&g->peers.limit, c->limits_connections_per_peer, memory_order_relaxed);
@@ -344,6 +343,7 @@ static void log_start(const struct gateway *g)
 static int build(struct gateway *g)
 {
     int rc = settings_publish(g);
+    atomic_store_explicit(&g->admission.max_concurrent, g->config.admission_max_concurrent, memory_order_relaxed);
     if (rc == 0)
         rc = runners_create(g);
     if (rc < 0)
@@ -367,6 +367,8 @@ static int build(struct gateway *g)
         rc = listeners_open(g);
     if (rc == 0)
         rc = drop_privileges(g->config.process_user);
+    if (rc == 0)
+        rc = membership_secure(g);
     if (rc == 0)
         tg_arena_seal(&g->shared);
     return rc;
@@ -472,6 +474,7 @@ void gateway_stop(struct gateway *g)
         tg_instance_destroy(g->instances[i]);
     free(g->instances);
     settings_free(atomic_load_explicit(&g->settings, memory_order_relaxed));
+    config_finish(&g->first);
     config_finish(&g->config);
 }
 
@@ -494,7 +497,10 @@ void gateway_reload(struct gateway *g, struct config *next)
     }
     struct config old = g->config;
     g->config = *next;
-    *next = old; /* the caller finishes it */
+    *next = g->reloaded ? old : (struct config){0}; /* the caller finishes it */
+    if (!g->reloaded)
+        g->first = old;
+    g->reloaded = true;
     if (settings_publish(g) < 0)
         log_error("reload: out of memory, the old settings stay in force");
     certificates_reload(g);

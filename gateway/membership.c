@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway.h"
 #include "membership_parts.h"
@@ -78,6 +79,12 @@ static void observe(void *context, struct heartbeat_sample *out)
         add_tasks(g->metrics[i], &out->tasks);
 }
 
+static bool key_doubted(void *context)
+{
+    struct gateway *g = context;
+    return atomic_exchange_explicit(&g->iicp_shared.key_doubted, false, memory_order_relaxed); /* a hint, by workers */
+}
+
 /* The usual way out, with another word at its end. */
 static void exit_process(void *context, int code)
 {
@@ -101,7 +108,8 @@ static uint64_t watch_backend(void *self, uint64_t now_ns)
 /* Its end comes with the control loop's, after the workers': they read its snapshots of keys. */
 static void add_directory(struct gateway *g, const struct directory_options *o)
 {
-    static const struct directory_hooks functions = {NULL, publish_keys, set_max_concurrent, observe, exit_process};
+    static const struct directory_hooks functions = {
+        NULL, publish_keys, set_max_concurrent, observe, exit_process, key_doubted};
     struct membership *m = &g->membership;
     struct directory_hooks hooks = functions;
     hooks.context = g;
@@ -160,13 +168,14 @@ void membership_reload(struct gateway *g)
     struct membership *m = &g->membership;
     struct iicp_windows windows;
     struct zone *zone;
-    if (!m->directory)
-        return;
-    if (membership_read_windows(&g->config, &windows, &zone) < 0) {
+    if (!m->directory) {
+        set_max_concurrent(g, g->config.admission_max_concurrent);
+    } else if (membership_read_windows(&g->config, &windows, &zone) < 0) {
         log_error("reload: the availability windows stay as they were");
-        return;
+        directory_set_base(m->directory, g->config.admission_max_concurrent);
+    } else {
+        directory_set_capacity(m->directory, g->config.admission_max_concurrent, &windows, zone);
     }
-    directory_set_capacity(m->directory, g->config.admission_max_concurrent, &windows, zone);
 }
 
 void membership_close(struct gateway *g)
@@ -175,10 +184,26 @@ void membership_close(struct gateway *g)
     zone_destroy(m->zone);
     crypto_destroy(m->crypto);
     crypto_wipe(&m->cx, sizeof(m->cx));
+    if (m->locked)
+        close(m->lock_fd);
     free(m->capabilities);
     free(m->models);
     free(m->from_backend);
     free(m->intents);
+}
+
+/* ---- health ------------------------------------------------------------------------------------------------------ */
+
+bool membership_directory_away(const struct gateway *g)
+{
+    const struct directory *d = g->membership.directory;
+    return d && directory_in_trouble(d, clock_now_ns());
+}
+
+bool membership_backend_away(const struct gateway *g)
+{
+    const struct directory *d = g->membership.directory;
+    return d && directory_backend(d).state == IICP_BACKEND_DRAINING;
 }
 
 /* ---- metrics ----------------------------------------------------------------------------------------------------- */

@@ -42,6 +42,8 @@ static void look(void *context, struct health_inputs *in)
     in->lifecycle = leaving ? HEALTH_DRAINING : HEALTH_SERVING;
     in->progress_age_ms = progress_age_ms(g);
     in->reasons[HEALTH_REASON_NO_CAPACITY] = admission_active(&g->admission) >= admission_max(&g->admission);
+    in->reasons[HEALTH_REASON_DIRECTORY_UNAVAILABLE] = membership_directory_away(g);
+    in->reasons[HEALTH_REASON_PROVIDER_UNAVAILABLE] = membership_backend_away(g);
 }
 
 /* NULL, or why there is none. */

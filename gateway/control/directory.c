@@ -6,6 +6,8 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 
+#define KEY_RETRY_BEATS 2u
+
 static void become(struct directory *d, enum directory_state state)
 {
     static const char *const names[] = {"off", "joining", "member", "leaving", "left"};
@@ -39,7 +41,9 @@ static void init_parts(struct directory *d, const struct control_host *host)
                                      .node_id = o->node_id,
                                      .cx = o->cx,
                                      .context = d->hooks.context,
-                                     .publish = d->hooks.publish_keys});
+                                     .publish = d->hooks.publish_keys,
+                                     .doubted = d->hooks.key_doubted,
+                                     .key_retry_ns = KEY_RETRY_BEATS * o->heartbeat_ms * NS_PER_MS});
     registrar_init(&d->registrar, &d->link, &d->auth, &d->metrics,
                    &(struct registrar_options){o->heartbeat_ms, o->allow_private, d, directory_describe});
     heartbeat_init(
@@ -214,6 +218,13 @@ void directory_set_capacity(struct directory *d, uint32_t base, const struct iic
     capacity_configure(c, base, windows, zone);
     c->offset_changed =
         d->state == DIRECTORY_MEMBER && (!same || (windows->count && offset_s != c->offset_s));
+}
+
+void directory_set_base(struct directory *d, uint32_t base)
+{
+    bool same = base == d->capacity.base;
+    capacity_rebase(&d->capacity, base);
+    d->capacity.offset_changed |= d->state == DIRECTORY_MEMBER && !same;
 }
 
 static void goodbye_answered(void *context, const struct call_reply *r)
