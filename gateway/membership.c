@@ -154,13 +154,13 @@ static void add_spans(struct gateway *g)
 void membership_start(struct gateway *g)
 {
     struct directory_options o;
+    struct control_part mail = {.name = "mail", .turn = read_mail, .self = g};
     membership_describe(g, &o);
+    if (g->node.report)
+        control_add(g->control, &mail); /* first: what it brings is then seen by the others in the same round */
     add_directory(g, &o);
     if (g->node.report & IICP_WANT_SPAN)
         add_spans(g);
-    struct control_part mail = {.name = "mail", .turn = read_mail, .self = g};
-    if (g->node.report)
-        control_add(g->control, &mail);
 }
 
 void membership_reload(struct gateway *g)

@@ -7,6 +7,7 @@
 #include "gateway/base/log.h"
 
 #define KEY_RETRY_BEATS 2u
+#define FRUITLESS_MAX 6u /* doublings of the time between registrations */
 
 static void become(struct directory *d, enum directory_state state)
 {
@@ -115,12 +116,20 @@ static void joined(struct directory *d, uint64_t now_ns)
     become(d, DIRECTORY_MEMBER);
 }
 
+/* A registration that brought not a single accepted beat was no help, and neither will the next be, if at once. */
+static uint64_t next_try_ns(struct directory *d, uint64_t now_ns)
+{
+    bool helped = d->heartbeat.beats > 0;
+    d->fruitless = helped ? 0 : TG_MIN(d->fruitless + 1, FRUITLESS_MAX);
+    return d->fruitless ? now_ns + (d->heartbeat.interval_ns << d->fruitless) : now_ns;
+}
+
 static void lost(struct directory *d, uint64_t now_ns)
 {
     d->heartbeat.stranger = d->heartbeat.registry.absent = false;
     heartbeat_stop(&d->heartbeat);
     become(d, DIRECTORY_JOINING);
-    registrar_want(&d->registrar, now_ns);
+    registrar_want(&d->registrar, next_try_ns(d, now_ns));
     if (d->options.supervised && d->heartbeat.registry.absences >= REGISTRY_ABSENCES_MAX)
         d->hooks.exit_process(d->hooks.context, DIRECTORY_EXIT_SUPERVISED);
 }

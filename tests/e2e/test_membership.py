@@ -392,6 +392,15 @@ class Restarts(unittest.TestCase):
                 g.wait_member()
                 self.assertEqual(g.lines_with("from before"), [])
 
+    def test_a_receipt_does_not_wait_for_a_heartbeat(self):
+        d, g = member(beat_ms=60000)
+        with d, g:
+            g.wait_log("registered as n1")
+            g.wait_known(lambda n: n.get("heartbeats") == 1, "the first heartbeat")
+            g.echo(task_id="lonely")
+            g.wait_known(lambda n: n["awards"] == 1, "an award")
+            self.assertEqual(g.known()["heartbeats"], 1)
+
     def test_receipts_whose_answer_was_lost_earn_once(self):
         d, g = member()
         with d, g:
