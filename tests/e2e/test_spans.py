@@ -105,7 +105,8 @@ class Exported(unittest.TestCase):
             resource = attributes(json.loads(body)["resourceSpans"][0]["resource"])
             self.assertEqual((path, c.types[0]), ("/v1/traces", "application/json"))
             self.assertEqual((resource["service.name"], resource["service.instance.id"]), ("taskgate", "n1"))
-            self.assertEqual(g.metric("taskgate_spans_exported_total"), 4)
+            g.wait_metric("taskgate_spans_exported_total", 4)
+            self.assertEqual(len(c.spans()), 4)
 
     def test_the_variable_of_other_programs_is_understood(self):
         with Collector() as c, Node(None, "--server.io=" + self.io, env={"OTEL_EXPORTER_OTLP_ENDPOINT": c.url + "/"}) as g:
@@ -187,7 +188,8 @@ class Trouble(unittest.TestCase):
                 c.status = 200
                 g.echo()
                 wait_for(lambda: len(c.spans()) == 1, 30, "the next span")
-                self.assertEqual(g.metric("taskgate_spans_exported_total"), 1)
+                g.wait_metric("taskgate_spans_exported_total", 1)
+                self.assertEqual(g.metric("taskgate_spans_dropped_total"), 1)
 
     def test_what_cannot_be_sent_is_bounded_and_counted(self):
         with Collector() as c:
