@@ -468,7 +468,7 @@ class Outside(unittest.TestCase):
 
     def test_a_node_that_nobody_can_find_is_not_registered(self):
         with Node(None, "--directory.url=https://directory.example/api") as g:
-            g.wait_log("not registering, endpoint")
+            g.wait_log("not registering, endpoint: there is none, directory.public_endpoint must say")
             self.assertEqual(g.echo().status, 200)
 
     def test_a_directory_that_takes_no_private_endpoints_is_not_pestered(self):
