@@ -12,7 +12,7 @@ from exposition import Exposition
 from gateway import Gateway, wait_for
 
 BEAT_MS = 150
-BUSY = ECHO  # what the customer asks for: it takes no time
+STALE = ("--stale-ms", "120000")  # a machine with other work may hold up three beats, which is no absence
 
 
 class Home:
@@ -127,7 +127,7 @@ class Customer:
 
 def member(*flags, devnet_flags=(), **options):
     """A devnet and a node in it; the caller stops both."""
-    d = Devnet("--heartbeat-ms", str(options.get("beat_ms", BEAT_MS)), *devnet_flags)
+    d = Devnet("--heartbeat-ms", str(options.get("beat_ms", BEAT_MS)), *STALE, *devnet_flags)
     try:
         return d, Node(d, *flags, **options)
     except BaseException:

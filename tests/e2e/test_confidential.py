@@ -11,7 +11,7 @@ from client import ECHO, NOOP, envelope, post
 from devnet import Devnet
 from gateway import wait_for
 from harness import variants
-from member import BEAT_MS, Home, Node, member
+from member import BEAT_MS, STALE, Home, Node, member
 
 try:
     from confidential import Sealed, decode, encode
@@ -163,7 +163,7 @@ class Keys(unittest.TestCase):
 
     def test_the_key_outlives_the_process(self):
         home = Home()
-        with Devnet("--heartbeat-ms", str(BEAT_MS)) as d:
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
             with Node(d, home=home) as g:
                 key = self.key(g)
             with Node(d, home=home) as g:
@@ -173,7 +173,7 @@ class Keys(unittest.TestCase):
 
     def test_another_key_for_the_same_node_is_refused_by_the_directory(self):
         home = Home()
-        with Devnet("--heartbeat-ms", str(BEAT_MS)) as d:
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
             g = Node(d, home=home)
             self.key(g)
             g.kill()
@@ -185,7 +185,7 @@ class Keys(unittest.TestCase):
     def spoilt(self, spoil, why):
         """A key file that cannot be used is never replaced: with cx.mode=on nothing starts, with auto it goes without."""
         home = Home()
-        with Devnet("--heartbeat-ms", str(BEAT_MS)) as d:
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
             with Node(d, home=home) as g:
                 key = self.key(g)
             path = self.file(home)

@@ -16,7 +16,7 @@ from client import ECHO, NOOP, noop, post_task
 from devnet import Devnet
 from gateway import RUNNERS, wait_for
 from harness import variants
-from member import BEAT_MS, Home, Node, Together, member
+from member import BEAT_MS, STALE, Home, Node, Together, member
 
 
 def utc(minutes):
@@ -337,7 +337,7 @@ class Files(unittest.TestCase):
 class Restarts(unittest.TestCase):
     def test_a_killed_node_comes_back_as_the_same(self):
         home = Home()
-        with Devnet("--heartbeat-ms", str(BEAT_MS), "--strict") as d:
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE, "--strict") as d:
             g = Node(d, home=home)
             g.wait_member()
             before = home.credentials()
@@ -352,7 +352,7 @@ class Restarts(unittest.TestCase):
                 self.assertNotEqual(before["node_token"], after["node_token"])
 
     def test_an_orderly_end_deregisters(self):
-        with Devnet("--heartbeat-ms", str(BEAT_MS)) as d:
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
             for number in (signal.SIGTERM, signal.SIGINT):
                 with Node(d) as g:
                     g.wait_member()
@@ -375,7 +375,7 @@ class Restarts(unittest.TestCase):
 
     def test_receipts_of_a_killed_node_are_delivered_once_by_the_next(self):
         home, count = Home(), 25
-        with Devnet("--heartbeat-ms", str(BEAT_MS)) as d:
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
             g = Node(d, home=home)
             g.wait_member()
             d.fault(path="/v1/credits/award", status=503, retry_after_s=600)
@@ -439,7 +439,7 @@ class Restarts(unittest.TestCase):
 class Twins(unittest.TestCase):
     def test_a_second_process_of_one_name_does_not_start(self):
         home = Home()
-        with Devnet("--heartbeat-ms", str(BEAT_MS)) as d, Node(d, home=home) as g:
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d, Node(d, home=home) as g:
             g.wait_member()
             twin = Node(d, home=home, ready=False)
             self.assertEqual(twin.wait(), 1)
@@ -449,7 +449,7 @@ class Twins(unittest.TestCase):
 
     def test_names_of_their_own_make_them_two(self):
         home = Home()
-        with Devnet("--heartbeat-ms", str(BEAT_MS)) as d, Node(d, home=home) as one:
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d, Node(d, home=home) as one:
             with Node(d, "--node.name=second", home=home, node_id="n2") as two:
                 one.wait_member()
                 two.wait_member()
