@@ -344,7 +344,7 @@ class Restarts(unittest.TestCase):
             g.kill()
             with Node(d, home=home) as g:
                 g.wait_log("registered as n1, known from before")
-                n = g.wait_known(lambda n: n["registrations"] == 2, "a second registration")
+                n = g.wait_known(lambda n: n["registrations"] >= 2, "a second registration")
                 self.assertEqual(n["registration"]["current_node_token"], "(hidden)")
                 g.wait_beats(3)
                 self.assertEqual(g.known()["challenges_failed"], 0)
