@@ -18,7 +18,6 @@ static int enter(void *context)
     struct gateway *g = context;
     listen_inherit_drop();
     tls_store_close(g->tls);
-    crypto_wipe(&g->membership.cx, sizeof(g->membership.cx));
     return gateway_drop_privileges(g->config.process_user);
 }
 

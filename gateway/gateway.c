@@ -44,7 +44,7 @@ static struct settings *settings_of(const struct config *c)
     return s;
 }
 
-/* Everything a reload can change, made effective. */
+/* What a reload can change, made effective; how many tasks are taken also depends on the hour (membership.c). */
 static int settings_publish(struct gateway *g)
 {
     const struct config *c = &g->config;
@@ -409,6 +409,7 @@ static int plan(struct gateway *g, const char *machine)
 static int build(struct gateway *g)
 {
     int rc = settings_publish(g);
+    atomic_store_explicit(&g->admission.max_concurrent, g->config.admission_max_concurrent, memory_order_relaxed);
     if (rc == 0)
         rc = runners_create(g);
     if (rc < 0)
@@ -437,6 +438,8 @@ static int build(struct gateway *g)
         rc = listeners_open(g);
     if (rc == 0)
         rc = gateway_drop_privileges(g->config.process_user);
+    if (rc == 0)
+        rc = membership_secure(g);
     if (rc == 0)
         tg_arena_seal(&g->shared);
     return rc;
@@ -580,6 +583,7 @@ void gateway_stop(struct gateway *g)
     free(g->instances);
     topology_close(g);
     settings_free(atomic_load_explicit(&g->settings, memory_order_relaxed));
+    config_finish(&g->first);
     config_finish(&g->config);
 }
 
@@ -602,7 +606,10 @@ void gateway_reload(struct gateway *g, struct config *next)
     }
     struct config old = g->config;
     g->config = *next;
-    *next = old; /* the caller finishes it */
+    *next = g->reloaded ? old : (struct config){0}; /* the caller finishes it */
+    if (!g->reloaded)
+        g->first = old;
+    g->reloaded = true;
     if (settings_publish(g) < 0)
         log_error("reload: out of memory, the old settings stay in force");
     certificates_reload(g);

@@ -34,6 +34,8 @@ enum gateway_order { ORDER_SERVE, ORDER_DRAIN, ORDER_STOP };
 
 struct gateway {
     struct config config;
+    struct config first; /* as started with, once `reloaded`: the control thread's parts borrow texts of it for good */
+    bool reloaded;
     struct tg_host host;
     struct iicp_node node;
     struct topology *topology; /* machine and plan */

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/task/ready.h"
 #include "gateway.h"
@@ -83,6 +84,12 @@ static void observe(void *context, struct heartbeat_sample *out)
         add_tasks(g->metrics[i], &out->tasks);
 }
 
+static bool key_doubted(void *context)
+{
+    struct gateway *g = context;
+    return atomic_exchange_explicit(&g->iicp_shared.key_doubted, false, memory_order_relaxed); /* a hint, by workers */
+}
+
 /* The usual way out, with another word at its end. */
 static void exit_process(void *context, int code)
 {
@@ -108,7 +115,8 @@ static uint64_t watch_backend(void *self, uint64_t now_ns)
 /* Its end comes with the control loop's, after the workers': they read its snapshots of keys. */
 static void add_directory(struct gateway *g, const struct directory_options *o)
 {
-    static const struct directory_hooks functions = {NULL, publish_keys, set_max_concurrent, observe, exit_process};
+    static const struct directory_hooks functions = {
+        NULL, publish_keys, set_max_concurrent, observe, exit_process, key_doubted};
     struct membership *m = &g->membership;
     struct directory_hooks hooks = functions;
     hooks.context = g;
@@ -153,18 +161,13 @@ static void add_spans(struct gateway *g)
 void membership_start(struct gateway *g)
 {
     struct directory_options o;
+    struct control_part mail = {.name = "mail", .turn = read_mail, .self = g};
     membership_describe(g, &o);
+    if (g->node.report)
+        control_add(g->control, &mail); /* first: what it brings is then seen by the others in the same round */
     add_directory(g, &o);
     if (g->node.report & IICP_WANT_SPAN)
         add_spans(g);
-    struct control_part mail = {.name = "mail", .turn = read_mail, .self = g};
-    if (g->node.report)
-        control_add(g->control, &mail);
-}
-
-bool membership_in_trouble(const struct gateway *g, uint64_t now_ns)
-{
-    return g->membership.directory && directory_in_trouble(g->membership.directory, now_ns);
 }
 
 void membership_reload(struct gateway *g)
@@ -172,13 +175,14 @@ void membership_reload(struct gateway *g)
     struct membership *m = &g->membership;
     struct iicp_windows windows;
     struct zone *zone;
-    if (!m->directory)
-        return;
-    if (membership_read_windows(&g->config, &windows, &zone) < 0) {
+    if (!m->directory) {
+        set_max_concurrent(g, g->config.admission_max_concurrent);
+    } else if (membership_read_windows(&g->config, &windows, &zone) < 0) {
         log_error("reload: the availability windows stay as they were");
-        return;
+        directory_set_base(m->directory, g->config.admission_max_concurrent);
+    } else {
+        directory_set_capacity(m->directory, g->config.admission_max_concurrent, &windows, zone);
     }
-    directory_set_capacity(m->directory, g->config.admission_max_concurrent, &windows, zone);
 }
 
 void membership_close(struct gateway *g)
@@ -187,10 +191,30 @@ void membership_close(struct gateway *g)
     zone_destroy(m->zone);
     crypto_destroy(m->crypto);
     crypto_wipe(&m->cx, sizeof(m->cx));
+    if (m->locked)
+        close(m->lock_fd);
     free(m->capabilities);
     free(m->models);
     free(m->from_backend);
     free(m->intents);
+}
+
+/* ---- health ------------------------------------------------------------------------------------------------------ */
+
+/* So soon after the start it is no trouble not to be a member yet. */
+#define JOIN_NS (3 * NS_PER_S)
+
+bool membership_directory_away(const struct gateway *g)
+{
+    const struct directory *d = g->membership.directory;
+    uint64_t now_ns = clock_now_ns();
+    return d && now_ns > g->started_ns + JOIN_NS && directory_in_trouble(d, now_ns);
+}
+
+bool membership_backend_away(const struct gateway *g)
+{
+    const struct directory *d = g->membership.directory;
+    return d && directory_backend(d).state == IICP_BACKEND_DRAINING;
 }
 
 /* ---- metrics ----------------------------------------------------------------------------------------------------- */

@@ -21,6 +21,8 @@ struct membership {
     struct iicp_keys cx; /* has_cx says whether there is a key */
     char cx_text[MEMBERSHIP_CX_TEXT_BYTES];
     char state_dir[1280]; /* empty: there is none */
+    bool locked;          /* lock_fd keeps other processes from being this node */
+    int lock_fd;
     char endpoint[IICP_ENDPOINT_MAX + 1];
     double multiplier;
     struct iicp_windows windows;
@@ -37,8 +39,11 @@ struct membership {
 /** Is what is configured valid? Problems go to the log. Changes nothing. Returns 0 or -EINVAL. */
 int membership_check(const struct gateway *g);
 
-/** Before workers exist: read the configuration and the key. Returns 0, or negative errno after having logged why. */
+/** Before workers exist: read the configuration. Returns 0, or negative errno after having logged why. */
 int membership_open(struct gateway *g);
+/** As the user that serves: become the only process of this node's name, and read or make its key. Returns 0, or negative
+ * errno after having logged why. */
+int membership_secure(struct gateway *g);
 /** Start life as a member: with the first turn of the control loop, when workers serve. What cannot be done is logged
  * and left out. Before workers are started: what this makes stays as it is until they have ended. */
 void membership_start(struct gateway *g);
@@ -47,8 +52,9 @@ void membership_reload(struct gateway *g);
 /** After the workers have ended. Directory and spans end with the control loop. */
 void membership_close(struct gateway *g);
 
-/** Should be a member of a directory, and is not heard there. */
-bool membership_in_trouble(const struct gateway *g, uint64_t now_ns);
+/** The control loop's view of directory and backend, for the health file. Thread: control. */
+bool membership_directory_away(const struct gateway *g);
+bool membership_backend_away(const struct gateway *g);
 
 /** Prometheus text about the directory and spans. Thread: any. */
 void membership_export(const struct gateway *g, struct metrics_text *t);

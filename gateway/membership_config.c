@@ -7,6 +7,7 @@
 #include "gateway/control/cx_key.h"
 #include "gateway/control/outbound.h"
 #include "gateway/control/store.h"
+#include "gateway/net/net.h"
 #include "gateway.h"
 #include "membership_parts.h"
 
@@ -126,16 +127,23 @@ static int cx_open(struct gateway *g)
 
 /* ---- what is told ------------------------------------------------------------------------------------------------- */
 
-/* In a lab the address that is listened on will do; else nobody but the operator knows it. */
+static bool leads_here(const char *name)
+{
+    bool address = name[0] == '[' || (name[0] >= '0' && name[0] <= '9');
+    return address && strncmp(name, "0.0.0.0:", 8) != 0 && strncmp(name, "[::]:", 5) != 0;
+}
+
+/* In a lab the first address that is listened on will do; else nobody but the operator knows it. */
 static void choose_endpoint(struct gateway *g)
 {
     const struct config *c = &g->config;
-    char *out = g->membership.endpoint;
-    if (c->directory_public_endpoint[0]) {
-        snprintf(out, IICP_ENDPOINT_MAX + 1, "%s", c->directory_public_endpoint);
-    } else if (c->directory_url[0] && c->directory_allow_private && c->server_listen.count > 0 &&
-               (c->server_listen.address[0][0] == '[' || strchr("123456789", c->server_listen.address[0][0]))) {
-        snprintf(out, IICP_ENDPOINT_MAX + 1, "http://%s", c->server_listen.address[0]);
+    const struct worker *w = &g->workers[0];
+    char *out = g->membership.endpoint, name[128] = "";
+    snprintf(out, IICP_ENDPOINT_MAX + 1, "%s", c->directory_public_endpoint);
+    for (uint32_t i = 0; !out[0] && c->directory_url[0] && c->directory_allow_private && i < w->listener_count; i++) {
+        listen_name(w->listeners[i], name, sizeof(name)); /* the port may be of the kernel's choice */
+        if (leads_here(name))
+            snprintf(out, IICP_ENDPOINT_MAX + 1, "%s://%s", w->listener_tls[i] ? "https" : "http", name);
     }
 }
 
@@ -218,6 +226,7 @@ void membership_describe(struct gateway *g, struct directory_options *o)
     const struct config *c = &g->config;
     struct membership *m = &g->membership;
     const char *supervised = getenv("IICP_SUPERVISED");
+    choose_endpoint(g);
     *o = (struct directory_options){
         .url = c->directory_url,
         .node_name = c->node_name,
@@ -257,8 +266,30 @@ int membership_open(struct gateway *g)
     g->node.allow_high_risk = c->iicp_allow_high_risk;
     g->node.report = (c->directory_url[0] && c->receipts_enabled ? IICP_WANT_RECEIPT : 0u) |
                      (c->trace_endpoint[0] ? IICP_WANT_SPAN : 0u);
-    choose_endpoint(g);
     read_multiplier(c, &m->multiplier);
-    rc = membership_read_windows(c, &m->windows, &m->zone);
-    return rc == 0 && cx_wanted(c) ? cx_open(g) : rc;
+    return membership_read_windows(c, &m->windows, &m->zone);
+}
+
+/* Two processes that take turns in registering as one node would void each other's credentials for ever. */
+static int lock_name(struct gateway *g)
+{
+    struct membership *m = &g->membership;
+    char path[STORE_PATH_MAX];
+    int n = snprintf(path, sizeof(path), "%s/nodes/%s.lock", m->state_dir, g->config.node_name);
+    if (!m->state_dir[0] || n >= (int)sizeof(path) || store_make_parent(path) < 0)
+        return 0; /* who cannot keep credentials is told so where they are saved */
+    int fd = store_lock(path);
+    if (fd == -EBUSY) {
+        log_error("another process is the node \"%s\": give this one a node.name of its own", g->config.node_name);
+        return fd;
+    }
+    m->locked = fd >= 0;
+    m->lock_fd = fd;
+    return 0;
+}
+
+int membership_secure(struct gateway *g)
+{
+    int rc = g->config.directory_url[0] ? lock_name(g) : 0;
+    return rc == 0 && cx_wanted(&g->config) ? cx_open(g) : rc;
 }

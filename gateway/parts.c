@@ -42,11 +42,9 @@ static void look(void *context, struct health_inputs *in)
     uint32_t reasons = ready_reasons(&g->admission);
     in->lifecycle = reasons & READY_DRAINING ? HEALTH_DRAINING : HEALTH_SERVING;
     in->progress_age_ms = progress_age_ms(g);
-    struct iicp_backend backend =
-        iicp_backend_unpack(atomic_load_explicit(&g->iicp_shared.backend, memory_order_relaxed)); /* one word says all */
-    in->reasons[HEALTH_REASON_PROVIDER_UNAVAILABLE] = backend.state == IICP_BACKEND_DRAINING || (reasons & READY_REFUSES);
-    in->reasons[HEALTH_REASON_DIRECTORY_UNAVAILABLE] = membership_in_trouble(g, clock_now_ns());
     in->reasons[HEALTH_REASON_NO_CAPACITY] = admission_active(&g->admission) >= admission_max(&g->admission);
+    in->reasons[HEALTH_REASON_DIRECTORY_UNAVAILABLE] = membership_directory_away(g);
+    in->reasons[HEALTH_REASON_PROVIDER_UNAVAILABLE] = membership_backend_away(g) || (reasons & READY_REFUSES);
 }
 
 /* NULL, or why there is none. */

@@ -99,7 +99,7 @@ def check(root, path):
         kind, name = match.groups()
         line = text.count("\n", 0, match.start(1)) + 1
         why = None
-        if CUDA.match(name) and not path.startswith("gpu/cuda/"):
+        if CUDA.match(name) and not path.startswith(("gpu/cuda/", "tests/gpu/")):
             why = "CUDA headers belong to gpu/cuda"
         elif kind == '"':
             target = find(root, path, name)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The demonstration of tools/quickstart: starts a gateway, asks it about handwritten digits by HTTP, and measures.
+"""The demonstration of tools/quickstart: starts a local directory and a gateway that registers there, asks the gateway
+about handwritten digits by HTTP, looks what the directory has heard of it, and measures.
 
 Usage: quickstart_client.py --build FOLDER [--once] [--port N]
 
@@ -15,12 +16,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "lib"))
 
 import digits  # noqa: E402 (the path comes first)
+from directory import HEARTBEAT_MS, Directory  # noqa: E402
 from gateway import Client, Gateway, GatewayError  # noqa: E402
 
 ROOT = os.path.dirname(HERE)
@@ -29,6 +32,8 @@ RESIDENT = 1000  # rows resident in the second experiment
 DRAWN = [3, 1000]  # two that are easy to recognise; one that is mistaken is added
 CONNECTIONS = (1, 64)
 SECONDS = 2
+NODE = "quickstart"
+HEARD_S = 60  # for the directory to hear of every task
 
 # What exact nearest neighbours give on these digits: known beforehand, so a wrong figure is a fault of ours.
 KNOWN = {("loo", 1): 1776, ("loo", 3): 1777, ("split", 1): 767, ("split", 3): 766}
@@ -55,7 +60,7 @@ class Screen:
         return self.paint("1", text)
 
     def step(self, number, name, text):
-        self.line("%s %s, %s" % (self.bold("%d/4 %-10s" % (number, name)), self.good("ok"), text))
+        self.line("%s %s, %s" % (self.bold("%d/5 %-10s" % (number, name)), self.good("ok"), text))
 
     def line(self, text=""):
         print(("\r\033[K" if self.terminal else "") + text, flush=True)
@@ -66,9 +71,10 @@ class Screen:
 
 
 class Show:
-    def __init__(self, screen, build):
+    def __init__(self, screen, build, state_dir):
         self.screen = screen
         self.build = build
+        self.state_dir = state_dir
         self.program = os.path.join(build, "gateway", "taskgate")
         self.pixels, self.labels = digits.load(DATA)
         self.faults = 0
@@ -85,17 +91,39 @@ class Show:
         with Client(port) as client:
             for i in range(len(self.pixels)):
                 if i % 100 == 0:
-                    self.screen.progress("4/4 digits      %d of %d" % (i, len(self.pixels)))
+                    self.screen.progress("5/5 digits      %d of %d" % (i, len(self.pixels)))
                 answers.append(digits.ask_without_itself(client, self.pixels, i, 3))
         return answers
 
     def split(self, k):
         """How many of the rows that are not resident get the right label."""
-        log = os.path.join(self.build, "split.log")
-        with Gateway(self.program, log, 0, "--runner.digits.rows=1-%d" % RESIDENT) as gateway:
+        with self.another("--runner.digits.rows=1-%d" % RESIDENT) as gateway:
             with Client(gateway.port) as client:
                 return sum(digits.ask(client, p, k)["label"] == label
                            for p, label in zip(self.pixels[RESIDENT:], self.labels[RESIDENT:]))
+
+    def another(self, *flags):
+        """A gateway that no directory knows."""
+        return Gateway(self.program, os.path.join(self.build, "another.log"), 0, self.state_dir, "--node.name=another", *flags)
+
+    # ---- the directory ---------------------------------------------------------------------------------
+
+    def join(self, directory, gateway):
+        node = directory.wait_node(NODE, lambda n: n.get("heartbeats"), HEARD_S)
+        if not node.get("heartbeats"):
+            raise GatewayError("the gateway did not register at the local directory:\n" + gateway.log().rstrip())
+        self.screen.step(4, "directory", "%s, where the gateway is registered as %s" % (directory.url, NODE))
+
+    def heard(self, directory, tasks):
+        """Heartbeats tell how many tasks were done, and every one's receipt earns."""
+        self.screen.progress("  waiting for the next heartbeat")
+        node = directory.wait_node(NODE, lambda n: n["tasks_success"] >= tasks and n["awards"] >= tasks, HEARD_S)
+        self.screen.line("\n" + self.screen.bold("What the local directory has heard of it (%s shows it live)" % directory.url))
+        self.screen.line("  %-12s %-24s %10s %8s %8s" % ("node", "endpoint", "heartbeats", "tasks", "credits"))
+        self.screen.line("  %-12s %-24s %10d %8s %8.3f" % (node["node_id"], node["endpoint"], node["heartbeats"],
+                                                         format(node["tasks_success"], ","), node["credits"]))
+        if (node["tasks_success"], node["awards"]) != (tasks, tasks):
+            self.fault("the directory should know of %d tasks, and of as many receipts" % tasks)
 
     # ---- showing ---------------------------------------------------------------------------------------
 
@@ -145,7 +173,12 @@ class Show:
             self.fault("under load, answers were %s" % report["status"])
         return report
 
-    def speed(self, port):
+    def speed(self):
+        """Of a gateway that is no member, since sending receipts is another's work on these processors."""
+        with self.another() as gateway:
+            self.speed_of(gateway.port)
+
+    def speed_of(self, port):
         self.screen.line("\n" + self.screen.bold("Speed: digits asked by bench-load on this machine's %d processors, one"
                                                   % os.cpu_count()))
         self.screen.line(self.screen.bold("digit a request, %d s each" % SECONDS))
@@ -184,21 +217,24 @@ class Show:
                 if done.returncode != 0 or expected not in done.stdout:
                     self.fault("this printed: %s%s" % (done.stdout, done.stderr))
 
-    def run(self, gateway):
+    def run(self, gateway, directory):
         answers = self.leave_one_out(gateway.port)
-        self.screen.step(4, "digits", "%s asked by HTTP" % format(len(answers), ","))
+        self.screen.step(5, "digits", "%s asked by HTTP" % format(len(answers), ","))
         self.draw(answers)
         self.accuracies(answers)
-        self.speed(gateway.port)
+        self.heard(directory, len(answers))
+        self.speed()
         self.try_yourself(gateway.port)
 
 
-def serve(screen, gateway, stop):
-    screen.line("\nServing on http://127.0.0.1:%d (its log: %s). Ctrl-C stops."
-                % (gateway.port, os.path.relpath(gateway.log_path)))
+def serve(screen, gateway, directory, stop):
+    screen.line("\nServing on http://127.0.0.1:%d (its log: %s), the directory on %s. Ctrl-C stops both."
+                % (gateway.port, os.path.relpath(gateway.log_path), directory.url))
     while not stop.is_set():
         if gateway.process.poll() is not None:
             raise GatewayError("the gateway ended by itself:\n" + gateway.log().rstrip())
+        if directory.process.poll() is not None:
+            raise GatewayError("the local directory ended by itself; see " + os.path.relpath(directory.log_path))
         stop.wait(0.2)
 
 
@@ -235,19 +271,33 @@ def arguments():
     return parser.parse_args()
 
 
+def membership(directory):
+    return ("--directory.url=" + directory.url, "--directory.allow_private=true", "--node.id=" + NODE,
+            "--directory.heartbeat_ms=%d" % HEARTBEAT_MS)
+
+
 def demonstrate(screen, options, stop):
-    """The exit status."""
-    show = Show(screen, options.build)
-    screen.progress("3/4 gateway")
-    with Gateway(show.program, os.path.join(options.build, "gateway.log"), options.port) as gateway:
+    """Everything the gateways keep lies in a folder that goes with us. Returns the exit status."""
+    with tempfile.TemporaryDirectory(prefix="taskgate-quickstart-") as state_dir:
+        show = Show(screen, options.build, state_dir)
+        with Directory(show.program, os.path.join(options.build, "directory.log")) as directory:
+            return demonstrate_at(directory, show, options, stop)
+
+
+def demonstrate_at(directory, show, options, stop):
+    screen = show.screen
+    screen.progress("3/5 gateway")
+    with Gateway(show.program, os.path.join(options.build, "gateway.log"), options.port, show.state_dir,
+                 *membership(directory)) as gateway:
         screen.step(3, "gateway", "http://127.0.0.1:%d, %s" % (gateway.port, gateway.summary))
-        show.run(gateway)
+        show.join(directory, gateway)
+        show.run(gateway, directory)
         if show.faults:
             screen.line(screen.bad("\n%d of the things above %s wrong."
                                    % (show.faults, "is" if show.faults == 1 else "are")))
         stop.armed = True
         if not options.once:
-            serve(screen, gateway, stop)
+            serve(screen, gateway, directory, stop)
         clean = gateway.stop()
         screen.line("\nStopped%s." % (", every accepted task was answered" if clean else ", but not cleanly"))
     return 0 if clean and not show.faults else 1
@@ -263,7 +313,7 @@ def main():
         screen.line(screen.bad("failed: ") + (str(why) or type(why).__name__))
         return 1
     except Interrupted:
-        screen.line("\nInterrupted; the gateway is stopped.")
+        screen.line("\nInterrupted; gateway and directory are stopped.")
         return 130
 
 

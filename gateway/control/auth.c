@@ -7,7 +7,6 @@
 
 #define SAVE_RETRY_NS (30 * NS_PER_S)
 #define KEY_FRESH_NS (3600 * NS_PER_S)
-#define KEY_RETRY_NS (60 * NS_PER_S)
 
 /* Snapshots are never changed and never freed while workers may read them: each change makes a new one. */
 static void publish(struct auth *a)
@@ -94,7 +93,7 @@ static void key_answered(void *context, const struct call_reply *r)
     struct auth *a = context;
     uint8_t key[CRYPTO_KEY_BYTES];
     uint64_t now_ns = a->link->host->now_ns(a->link->host->context);
-    a->key_due_ns = now_ns + KEY_RETRY_NS;
+    a->key_due_ns = now_ns + a->options.key_retry_ns;
     if (r->status != 200 || !r->doc || iicp_read_directory_key(r->doc, key) < 0)
         return; /* directories without one answer 503: their nodes take no consumer tokens */
     a->key_due_ns = now_ns + KEY_FRESH_NS;
@@ -106,13 +105,23 @@ static void key_answered(void *context, const struct call_reply *r)
     changed(a);
 }
 
+/* A key that suddenly verifies less may be out of date. Who forges tokens shall not make us ask all the time. */
+static void look_sooner(struct auth *a)
+{
+    if (a->options.doubted && a->has_directory_key && a->options.doubted(a->options.context))
+        a->key_due_ns = TG_MIN(a->key_due_ns, a->key_asked_ns + a->options.key_retry_ns);
+}
+
 uint64_t auth_turn(struct auth *a, uint64_t now_ns)
 {
+    look_sooner(a);
     if (a->unsaved && now_ns >= a->save_due_ns)
         save(a, now_ns);
-    if (!call_active(&a->key_call) && now_ns >= a->key_due_ns)
+    if (!call_active(&a->key_call) && now_ns >= a->key_due_ns) {
+        a->key_asked_ns = now_ns;
         call_directory(&a->key_call, a->link,
                        &(struct call_request){.method = "GET", .url = "/v1/directory-key"}, key_answered, a);
+    }
     uint64_t key_ns = call_active(&a->key_call) ? UINT64_MAX : a->key_due_ns;
     return a->unsaved ? TG_MIN(a->save_due_ns, key_ns) : key_ns;
 }

@@ -16,6 +16,8 @@ struct auth_options {
     const struct iicp_keys *cx; /* its has_cx, cx_* members are repeated in each snapshot; NULL: none */
     void *context;
     void (*publish)(void *context, const struct iicp_keys *keys); /* lives until auth_finish() */
+    bool (*doubted)(void *context); /* since last asked, has something not fitted the directory's key? NULL: never */
+    uint64_t key_retry_ns;          /* the key is not asked for more often */
 };
 
 struct auth {
@@ -27,7 +29,7 @@ struct auth {
     uint32_t generation;    /* counts changes of token or HMAC key */
     struct iicp_keys *keys; /* newest snapshot */
     bool unsaved, complained;
-    uint64_t save_due_ns, key_due_ns;
+    uint64_t save_due_ns, key_due_ns, key_asked_ns;
     struct call key_call;
 };
 

@@ -45,6 +45,12 @@ void capacity_configure(struct capacity *c, uint32_t base, const struct iicp_win
     c->offset_changed = false;
 }
 
+void capacity_rebase(struct capacity *c, uint32_t base)
+{
+    c->base = base;
+    offer(c, effective_now(c));
+}
+
 /* Clocks may be set: never sleep longer than to the next minute as it looks now. */
 static uint64_t next_minute_ns(const struct capacity *c, uint64_t now_ns)
 {

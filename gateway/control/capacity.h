@@ -30,6 +30,8 @@ struct capacity {
 void capacity_init(struct capacity *c, const struct capacity_options *options);
 void capacity_configure(struct capacity *c, uint32_t base, const struct iicp_windows *windows,
                         struct zone *zone);
+/** Another base, the same windows. */
+void capacity_rebase(struct capacity *c, uint32_t base);
 uint64_t capacity_turn(struct capacity *c, uint64_t now_ns);
 void capacity_finish(struct capacity *c);
 

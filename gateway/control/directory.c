@@ -6,6 +6,9 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 
+#define KEY_RETRY_BEATS 2u
+#define FRUITLESS_MAX 6u /* doublings of the time between registrations */
+
 static void become(struct directory *d, enum directory_state state)
 {
     static const char *const names[] = {"off", "joining", "member", "leaving", "left"};
@@ -39,7 +42,9 @@ static void init_parts(struct directory *d, const struct control_host *host)
                                      .node_id = o->node_id,
                                      .cx = o->cx,
                                      .context = d->hooks.context,
-                                     .publish = d->hooks.publish_keys});
+                                     .publish = d->hooks.publish_keys,
+                                     .doubted = d->hooks.key_doubted,
+                                     .key_retry_ns = KEY_RETRY_BEATS * o->heartbeat_ms * NS_PER_MS});
     registrar_init(&d->registrar, &d->link, &d->auth, &d->metrics,
                    &(struct registrar_options){o->heartbeat_ms, o->allow_private, d, directory_describe});
     heartbeat_init(
@@ -111,12 +116,20 @@ static void joined(struct directory *d, uint64_t now_ns)
     become(d, DIRECTORY_MEMBER);
 }
 
+/* A registration that brought not a single accepted beat was no help, and neither will the next be, if at once. */
+static uint64_t next_try_ns(struct directory *d, uint64_t now_ns)
+{
+    bool helped = d->heartbeat.beats > 0;
+    d->fruitless = helped ? 0 : TG_MIN(d->fruitless + 1, FRUITLESS_MAX);
+    return d->fruitless ? now_ns + (d->heartbeat.interval_ns << d->fruitless) : now_ns;
+}
+
 static void lost(struct directory *d, uint64_t now_ns)
 {
     d->heartbeat.stranger = d->heartbeat.registry.absent = false;
     heartbeat_stop(&d->heartbeat);
     become(d, DIRECTORY_JOINING);
-    registrar_want(&d->registrar, now_ns);
+    registrar_want(&d->registrar, next_try_ns(d, now_ns));
     if (d->options.supervised && d->heartbeat.registry.absences >= REGISTRY_ABSENCES_MAX)
         d->hooks.exit_process(d->hooks.context, DIRECTORY_EXIT_SUPERVISED);
 }
@@ -214,6 +227,13 @@ void directory_set_capacity(struct directory *d, uint32_t base, const struct iic
     capacity_configure(c, base, windows, zone);
     c->offset_changed =
         d->state == DIRECTORY_MEMBER && (!same || (windows->count && offset_s != c->offset_s));
+}
+
+void directory_set_base(struct directory *d, uint32_t base)
+{
+    bool same = base == d->capacity.base;
+    capacity_rebase(&d->capacity, base);
+    d->capacity.offset_changed |= d->state == DIRECTORY_MEMBER && !same;
 }
 
 static void goodbye_answered(void *context, const struct call_reply *r)

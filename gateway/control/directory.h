@@ -33,6 +33,7 @@ struct directory_hooks {
     /* active and tasks since start; the rest is filled in already */
     void (*observe)(void *context, struct heartbeat_sample *out);
     void (*exit_process)(void *context, int code); /* drain, then leave with this code */
+    bool (*key_doubted)(void *context); /* since last asked, has a consumer token not fitted the directory's key? */
 };
 
 /* Texts and lists are borrowed until directory_finish(). */
@@ -69,6 +70,9 @@ void directory_destroy(struct directory *d);
 /** At start and on reload. @zone is taken over; NULL: UTC. What changed is told to the directory. */
 void directory_set_capacity(struct directory *d, uint32_t base, const struct iicp_windows *windows,
                             struct zone *zone);
+
+/** The same where only the base is known to be right. */
+void directory_set_base(struct directory *d, uint32_t base);
 
 /** For control_add(); it is destroyed with the loop. Saying goodbye is best effort: a DELETE, whatever its
  * answer. */

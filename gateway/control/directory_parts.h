@@ -22,6 +22,7 @@ struct directory {
     struct receipts receipts; /* all.slots NULL: off */
     struct call goodbye;
     bool asked_models, been_member;
+    uint32_t fruitless; /* registrations in a row that brought no accepted beat */
     struct iicp_capability *capabilities; /* as described last */
     char receipts_path[STORE_PATH_MAX];
 };

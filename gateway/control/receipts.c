@@ -127,7 +127,8 @@ static void answered(void *context, const struct call_reply *reply)
 {
     struct receipt_call *c = context;
     struct receipts *r = c->owner;
-    bool taken = reply->status == 200 || reply->status == 201;
+    bool object = reply->doc && reply->doc->nodes[0].type == TG_JSON_OBJECT;
+    bool taken = reply->status == 201 || (reply->status == 200 && object); /* 200 is any proxy's page, too */
     if (taken || reply->status == 409) { /* 409: it has had this nonce before */
         end(r, c->receipt, DIRECTORY_COUNTER_RECEIPTS_SENT);
         r->pause_until_ns = 0;

@@ -53,6 +53,8 @@ static bool private_url(struct tg_str url)
 /* A public directory cannot reach a private endpoint, and has no business knowing it. */
 static const char *objection(const struct registrar *r, const struct iicp_registration *reg)
 {
+    if (reg->endpoint.len == 0)
+        return "endpoint: there is none, directory.public_endpoint must say how others reach this node";
     const char *wrong = iicp_registration_check(reg);
     if (wrong || r->options.allow_private)
         return wrong;

@@ -34,6 +34,7 @@ struct iicp_shared {
     _Atomic(const struct iicp_keys *) keys; /* published by control; NULL: none yet */
     _Atomic uint64_t backend;               /* iicp_backend_pack(), written by control; relaxed: it stands for itself */
     _Atomic uint32_t parts;                 /* of other nodes' tasks, being worked on */
+    _Atomic bool key_doubted; /* set by workers, taken back by control; relaxed: it hints and orders nothing */
 };
 
 enum iicp_auth_mode { IICP_AUTH_OPEN, IICP_AUTH_OPTIONAL, IICP_AUTH_REQUIRED };

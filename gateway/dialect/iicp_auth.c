@@ -44,7 +44,10 @@ static bool consumer_ok(struct iicp *ic, const struct iicp_keys *keys, struct tg
         .intent = intent_of(ic, e),
         .unix_s = time(NULL),
     };
-    return iicp_token_verify(ic->room->crypto, keys, &ic->room->tokens, token, &scope) == IICP_TOKEN_OK;
+    enum iicp_token_result r = iicp_token_verify(ic->room->crypto, keys, &ic->room->tokens, token, &scope);
+    if (r == IICP_TOKEN_SIGNATURE) /* forged; or the directory has another key since */
+        atomic_store_explicit(&ic->shared->key_doubted, true, memory_order_relaxed); /* a hint, see membership.c */
+    return r == IICP_TOKEN_OK;
 }
 
 static bool verified(struct iicp *ic, const struct iicp_envelope *e, const struct credentials *c)

@@ -24,13 +24,13 @@ def clean_environment():
 class Gateway:
     """Its log goes to a file; readiness and the port it got are read from there."""
 
-    def __init__(self, program, log_path, port, *flags):
+    def __init__(self, program, log_path, port, state_dir, *flags):
         self.log_path = log_path
         with open(log_path, "wb") as log:
             # A session of its own: Ctrl-C in the terminal is for us, and we tell the gateway in our own time.
             self.process = subprocess.Popen(
                 [program, "serve", "--server.listen=127.0.0.1:%d" % port, *flags], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, env=clean_environment(), start_new_session=True)
+                stdout=log, stderr=log, env={**clean_environment(), "IICP_HOME": state_dir}, start_new_session=True)
         try:
             self.summary = self._wait_log(r"taskgate \S+: (.*)")
             self.port = int(self._wait_log(r"listening on http://127\.0\.0\.1:(\d+)"))

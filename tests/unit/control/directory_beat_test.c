@@ -97,8 +97,45 @@ Test(beat, gone_is_registered_again_without_hammering)
     rig_run(SECOND);
     be_ill(SIM_STATUS, "/v1/heartbeat", 410);
     rig_run(300 * SECOND);
-    cr_assert_leq(rig.far.registers, 11, "once a heartbeat at most");
-    cr_assert_geq(rig.far.registers, 10);
+    cr_assert_leq(rig.far.registers, 4, "at twice the distance each time");
+    cr_assert_geq(rig.far.registers, 3);
+}
+
+/* Half an hour of it: a handful of registrations, and no more than a line for each. */
+Test(beat, registering_anew_becomes_rare_while_no_beat_is_accepted)
+{
+    rig_start();
+    rig_run(35 * SECOND);
+    rig.far.fault = SIM_STATUS;
+    rig.far.fault_status = 401;
+    rig.far.fault_path = "/v1/heartbeat";
+    rig_run(1800 * SECOND);
+    uint32_t registered = rig.far.registers;
+    cr_assert(registered >= 4 && registered <= 8, "%u", registered);
+    rig.far.fault = SIM_WELL;
+    rig_run(3600 * SECOND);
+    cr_assert(rig.far.registers <= registered + 2);
+    uint32_t beats = rig.far.beats;
+    rig_run(65 * SECOND);
+    cr_assert_geq(rig.far.beats, beats + 2);
+}
+
+Test(beat, a_doubted_directory_key_is_asked_for_again_but_not_all_the_time)
+{
+    rig.far.public_key = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    rig_start();
+    rig_run(300 * SECOND);
+    cr_assert_eq(rig.far.key_looks, 1);
+    rig.far.public_key = "ff112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    rig.doubted = true;
+    rig_run(65 * SECOND);
+    cr_assert_eq(rig.far.key_looks, 2);
+    cr_assert_eq(rig.keys->directory_key[0], 0xff);
+    for (int i = 0; i < 100; i++) {
+        rig.doubted = true;
+        rig_run(3 * SECOND);
+    }
+    cr_assert_leq(rig.far.key_looks, 2 + 300 / 60 + 1);
 }
 
 Test(beat, outages_are_counted_by_reason_and_outlasted)

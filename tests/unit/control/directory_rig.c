@@ -29,6 +29,13 @@ static void exit_process(void *context, int code)
     rig.exit_code = (uint32_t)code;
 }
 
+static bool doubted(void *context)
+{
+    bool yes = rig.doubted;
+    rig.doubted = false;
+    return yes;
+}
+
 void rig_init(void)
 {
     (void)snprintf(rig.state_dir, sizeof(rig.state_dir), "/tmp/tg-directory-XXXXXX");
@@ -61,7 +68,7 @@ void rig_init(void)
 void rig_start(void)
 {
     static const struct iicp_windows always;
-    struct directory_hooks hooks = {NULL, publish, offer, observe, exit_process};
+    struct directory_hooks hooks = {NULL, publish, offer, observe, exit_process, doubted};
     rig.node = directory_create(&rig.sim.host, rig.crypto, &rig.options, &hooks);
     cr_assert(rig.node);
     directory_set_capacity(rig.node, 4, &always, NULL);

@@ -18,6 +18,7 @@ struct rig {
     struct directory *node;
     struct heartbeat_sample load; /* what observe() tells */
     const struct iicp_keys *keys; /* newest published */
+    bool doubted; /* a token did not fit the key */
     uint32_t published, offered, exit_code;
     char state_dir[64];
 };

@@ -45,6 +45,18 @@ Test(receipts, each_task_is_awarded_once)
     cr_assert(strstr(rig.far.last_award.body, "\"reason\":\"task_completion\""));
 }
 
+Test(receipts, a_page_with_status_200_is_no_award)
+{
+    be_ill(SIM_GARBAGE, 0);
+    finish_task(1);
+    rig_run(10 * SECOND);
+    cr_assert_eq(count(DIRECTORY_COUNTER_RECEIPTS_SENT), 0);
+    rig.far.fault = SIM_WELL;
+    rig_run(60 * SECOND);
+    cr_assert_eq(count(DIRECTORY_COUNTER_RECEIPTS_SENT), 1);
+    cr_assert_eq(rig.far.awards, 1);
+}
+
 Test(receipts, an_outage_is_waited_out)
 {
     be_ill(SIM_STATUS, 503);

@@ -162,7 +162,10 @@ static void serve(struct sim_directory *d, const struct sim_ask *ask, struct sim
         (void)snprintf(reply->body, sizeof(reply->body), "%s", d->models);
         reply->latency_ms = d->tags_ms ? d->tags_ms : reply->latency_ms;
     } else if (strstr(ask->url, "/v1/directory-key")) {
-        reply->status = 503;
+        d->key_looks++;
+        reply->status = d->public_key ? 200 : 503;
+        (void)snprintf(reply->body, sizeof(reply->body), "{\"public_key\":\"%s\",\"algorithm\":\"ed25519\"}",
+                       d->public_key ? d->public_key : "");
     } else if (strstr(ask->url, "/v1/registry/")) {
         d->registry_looks++;
         reply->status = d->listed ? 200 : 404;

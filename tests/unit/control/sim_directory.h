@@ -35,13 +35,14 @@ struct sim_directory {
     const char *fault_path; /* part of the address; NULL: all */
     uint32_t fault_status, retry_after_s;
     const char *fault_body;
+    const char *public_key;                           /* NULL: it has none */
     bool keep_key;                                    /* re-registration answers without a key */
     const char *batch_reply;                          /* instead of the batch id */
     uint32_t next_heartbeat_ms, registry_ms, tags_ms; /* the latter: latencies, if not 0 */
     const char *models;                               /* of the backend: body of /api/tags */
     /* what it saw */
     uint32_t registers, beats, challenges_right, challenges_wrong, deregistered, awards, award_conflicts,
-        bad_signatures, wrong_tokens, registry_looks;
+        bad_signatures, wrong_tokens, registry_looks, key_looks;
     struct sim_ask last_register, last_beat, last_award;
 };
 

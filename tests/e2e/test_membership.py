@@ -1,0 +1,518 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A node's life in a directory: joining, reporting, its files, restarts, leaving. The directory is a real devnet."""
+import http.server
+import json
+import os
+import re
+import signal
+import stat
+import threading
+import time
+import unittest
+
+import harness
+from client import ECHO, NOOP, noop, post_task
+from devnet import Devnet
+from gateway import RUNNERS, wait_for
+from harness import variants
+from member import BEAT_MS, STALE, Home, Node, Together, member
+
+
+def utc(minutes):
+    """HH:MM, so many minutes from now."""
+    return time.strftime("%H:%M", time.gmtime(time.time() + 60 * minutes))
+
+
+# ---- joining -----------------------------------------------------------------------------------------------------
+
+class WhatIsTold(Together, unittest.TestCase):
+    """Every field of a registration, from configuration."""
+    flags = ("--node.region=eu-north", "--node.model=demo", "--node.max_tokens=777", "--node.tokens_per_min=4242",
+             "--admission.max_concurrent=7", "--directory.operator_name=Zoë & sons", "--pricing.enabled=true",
+             "--pricing.multiplier=1.50", "--pricing.model=flat", "--pricing.sign=true", "--cip.enabled=true",
+             "--cip.allow_worker=true", "--iicp.allow_tool_execution=true",
+             "--availability.windows=08:30-10:15@0.25,18:00-20:00@1", "--availability.timezone=Asia/Tokyo")
+
+    def test_every_field_arrives(self):
+        told = self.g.known()["registration"]
+        self.assertEqual((told["node_id"], told["region"], told["endpoint"]),
+                         ("n1", "eu-north", "http://127.0.0.1:%d" % self.g.port))
+        self.assertEqual(told["limits"], {"max_concurrent": 7, "tokens_per_min": 4242})
+        self.assertEqual([c["intent"].split(":")[-2] for c in told["capabilities"]], ["echo", "noop", "knn"])
+        self.assertEqual([c["models"] for c in told["capabilities"]],
+                         [["demo", "echo"], ["demo", "noop"], ["demo", "digits"]])
+        self.assertEqual({c["max_tokens"] for c in told["capabilities"]}, {777})
+        self.assertEqual(told["policy"], {"allow_remote_inference": True, "allow_tool_execution": True})
+        self.assertEqual(told["operator_display_name"], "Zoë & sons")
+        self.assertEqual((told["sdk_language"], told["implementation_name"]), ("c", "taskgate"))
+        self.assertRegex(told["sdk_version"], r"^\d+\.\d+\.\d+$")
+        self.assertNotIn("current_node_token", told)
+
+    def test_windows_are_told_in_utc_and_split_at_midnight(self):
+        windows = [(w["start"], w["end"], w["share"]) for w in self.g.known()["registration"]["availability"]]
+        self.assertEqual(sorted(windows), [("00:00", "01:15", 0.25), ("09:00", "11:00", 1), ("23:30", "23:59", 0.25)])
+
+    def test_the_key_for_confidential_tasks_is_its_own(self):
+        told = self.g.known()["registration"]["cx_public_key"]
+        self.assertRegex(told["key"], r"^[\w-]{43}$")
+        folder = self.g.home.file("cx")
+        [name] = os.listdir(folder)
+        kept = json.loads(self.g.home.text("cx", name))
+        self.assertEqual(kept["public_key"]["key"], told["key"])
+
+    def test_signed_prices_follow_with_the_beats(self):
+        n = self.g.wait_known(lambda n: n.get("pricing_signed"), "a signed price")
+        self.assertEqual(n["credit_cost_multiplier"], 1.5)
+
+    def test_the_node_was_dialled_back_and_is_found(self):
+        self.assertEqual(self.d.found("?intent=" + ECHO), ["n1"])
+
+
+@variants()
+class Reports(Together):
+    """Heartbeats, on both loops."""
+    def test_challenges_are_passed(self):
+        n = self.g.wait_beats(5)
+        self.assertGreaterEqual(n["challenges_passed"], 5)
+        self.assertEqual(n["challenges_failed"], 0)
+
+    def test_counts_equal_the_tasks_done_exactly(self):
+        before = self.g.known()
+        with self.g.client() as c:
+            for i in range(37):
+                self.assertEqual(c.ask(post_task(ECHO, {"text": "x"}, task_id="r-%d" % i)).status, 200)
+            for i in range(5):
+                slow = post_task(NOOP, {"sleep_ms": 2000}, constraints={"timeout_ms": 100})
+                self.assertEqual(c.ask(slow).status, 504)
+        wanted = before["tasks_success"] + before["tasks_failed"] + 42
+        n = self.g.wait_tasks(wanted)
+        self.assertEqual((n["tasks_success"] - before["tasks_success"], n["tasks_failed"] - before["tasks_failed"]), (37, 5))
+
+    def test_more_than_a_batch_holds_is_told_in_several(self):
+        before = self.g.known()
+        with self.g.client() as c:
+            for _ in range(23):
+                c.send(b"".join(post_task(ECHO, {"text": "x"}, task_id="m-%d" % i) for i in range(100)))
+                for _ in range(100):
+                    self.assertEqual(c.read().status, 200)
+        n = self.g.wait_tasks(before["tasks_success"] + before["tasks_failed"] + 2300)
+        self.assertEqual(n["tasks_success"] - before["tasks_success"], 2300)
+        self.assertGreaterEqual(n["batches_accepted"] - before["batches_accepted"], 3)
+
+    def test_load_and_activity_are_seen(self):
+        with self.g.client() as c:
+            c.send(noop(1500) * 4)
+            n = self.g.wait_known(lambda n: n.get("active_jobs") == 4, "four active jobs")
+            self.assertGreater(n["load"], 0)
+            for _ in range(4):
+                self.assertEqual(c.read().status, 200)
+        n = self.g.wait_known(lambda n: n.get("active_jobs") == 0, "no active jobs")
+        self.assertEqual(n["load"], 0)
+
+    def test_receipts_earn_credits_for_every_success(self):
+        with self.g.client() as c:
+            for i in range(20):
+                asker = {"source_node_id": "asker-%d" % i} if i % 2 else {}
+                answer = c.ask(post_task(ECHO, {"text": "é\u0000\U0001f600"}, task_id='q"\\%d' % i, **asker))
+                self.assertEqual(answer.status, 200)
+        done = self.g.metric("iicp_tasks_total", status="success")
+        n = self.g.wait_known(lambda n: n["awards"] >= done, "an award for each of %d" % done)
+        self.assertEqual(n["awards"], done)
+        self.assertAlmostEqual(n["credits"], done * 0.001)
+        self.g.wait_metric("taskgate_receipts_delivered_total", done)
+        self.assertEqual(self.g.known()["awards"], done)
+        self.assertEqual(self.g.metric("taskgate_receipts_refused_total"), 0)
+
+    def test_the_health_file_is_content_with_the_directory(self):
+        wait_for(lambda: json.loads(self.g.home.text("run", "default", "health-v1.json"))["readiness"] == "ready", 30,
+                 "a ready node")
+
+
+class FullNodes(unittest.TestCase):
+    def test_a_full_node_says_so(self):
+        d, g = member("--admission.max_concurrent=2")
+        with d, g:
+            g.wait_member()
+            with g.client() as c:
+                c.send(noop(1500) * 2)
+                n = g.wait_known(lambda n: n.get("active_jobs") == 2, "two active jobs")
+                self.assertEqual((n["available"], n["load"]), (False, 1))
+                self.assertEqual([c.read().status, c.read().status], [200, 200])
+            g.wait_known(lambda n: n["available"], "a node that is available again")
+
+
+# ---- capacity ------------------------------------------------------------------------------------------------------
+
+class Windows(unittest.TestCase):
+    """The share of the hour: in health, in heartbeats, and in what is let in."""
+    def node(self, windows, base=4):
+        return member("--availability.timezone=UTC", "--availability.windows=" + windows,
+                      "--admission.max_concurrent=%d" % base, "--admission.wait_ms=0")
+
+    def slots(self, g):
+        """So many are let in at once."""
+        with g.client() as c:
+            c.send(noop(800) * 6)
+            return [c.read().status for _ in range(6)].count(200)
+
+    def test_a_quarter_is_offered_in_its_window(self):
+        d, g = self.node("%s-%s@0.25" % (utc(-120), utc(120)))
+        with d, g:
+            g.wait_member()
+            self.assertEqual(g.health()["effective_max_concurrent"], 1)
+            self.assertEqual(g.health()["max_concurrent"], 4)
+            self.assertEqual(self.slots(g), 1)
+
+    def test_half_is_offered_outside_of_all_windows(self):
+        d, g = self.node("%s-%s@1" % (utc(120), utc(240)))
+        with d, g:
+            g.wait_member()
+            self.assertEqual(g.health()["effective_max_concurrent"], 2)
+            self.assertEqual(self.slots(g), 2)
+
+    def test_a_share_of_nothing_closes_the_node(self):
+        d, g = self.node("%s-%s@0" % (utc(-120), utc(120)))
+        with d, g:
+            n = g.wait_member()
+            self.assertEqual((n["available"], g.health()["available"]), (False, False))
+            answer = g.echo()
+            self.assertEqual((answer.status, answer.json()["code"]), (429, "IICP-E021"))
+
+    def test_a_reload_changes_them_and_tells_the_directory(self):
+        d, g = member("--admission.wait_ms=0")
+        with d, g:
+            g.wait_member()
+            g.write_config(RUNNERS + '[availability]\ntimezone = "UTC"\nwindows = "%s-%s@0.5"\n[admission]\nmax_concurrent = 2\n'
+                           % (utc(-120), utc(120)))
+            g.signal(signal.SIGHUP)
+            wait_for(lambda: g.health()["effective_max_concurrent"] == 1, 30, "half of two")
+            g.wait_known(lambda n: n["registration"].get("availability"), "windows at the directory")
+            self.assertEqual(self.slots(g), 1)
+
+    def test_windows_that_make_no_sense_leave_the_old_ones_in_force(self):
+        with Devnet() as d, Node(d) as g:
+            g.write_config(RUNNERS + '[availability]\ntimezone = "UTC"\nwindows = "%s-%s@0"\n' % (utc(-120), utc(120)))
+            g.signal(signal.SIGHUP)
+            wait_for(lambda: g.health()["effective_max_concurrent"] == 0, 30, "a closed node")
+            g.write_config(RUNNERS + '[availability]\ntimezone = "UTC"\nwindows = "25:00-26:00@0"\n')
+            g.signal(signal.SIGHUP)
+            g.wait_log("the availability windows stay as they were")
+            self.assertEqual(g.health()["effective_max_concurrent"], 0)
+
+
+# ---- a backend -----------------------------------------------------------------------------------------------------
+
+class Backend:
+    """Answers GETs with the JSON that `says` maps their path to."""
+    def __init__(self):
+        self.says = says = {}
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = json.dumps(says.get(self.path, {})).encode()
+                self.send_response(200 if self.path in says else 404)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *unused):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, *unused):
+                pass  # a node that ends does not wait for the answer
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = "http://127.0.0.1:%d" % self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(10)
+
+
+class Backends(unittest.TestCase):
+    def node(self, backend, kind, *flags):
+        return member("--backend.url=" + backend.url, "--backend.type=" + kind, "--backend.probe_ms=100", *flags)
+
+    def stability(self, g, state, reason):
+        wait_for(lambda: g.health()["backend_stability"]["backend_state"] == state, 30, "a backend that is " + state)
+        self.assertEqual(g.health()["backend_stability"]["reason_class"], reason)
+
+    def models(self, n):
+        return n["registration"]["capabilities"][0]["models"]
+
+    def test_models_that_change_are_registered_anew(self):
+        with Backend() as b:
+            b.says["/api/tags"] = {"models": [{"name": "llama"}, {"name": "alpha"}]}
+            b.says["/api/ps"] = {"models": [{"name": "llama"}]}
+            d, g = self.node(b, "ollama")
+            with d, g:
+                n = g.wait_member()
+                self.assertEqual((self.models(n), n["registration"]["backend"]), (["alpha", "llama"], "ollama"))
+                b.says["/api/tags"] = {"models": [{"name": "llama"}, {"name": "mistral"}]}
+                n = g.wait_known(lambda n: self.models(n) == ["llama", "mistral"], "the new models")
+                self.assertEqual(n["registrations"], 2)
+                self.assertEqual(len(g.lines_with("its models have changed")), 1)
+                self.assertEqual(set(d.discover("?intent=" + ECHO)[0]["models"]), {"llama", "mistral"})
+
+    def test_a_cold_backend_degrades_and_serves(self):
+        with Backend() as b:
+            b.says["/api/ps"] = {"models": []}
+            d, g = self.node(b, "ollama", "--node.model=llama")
+            with d, g:
+                self.stability(g, "degraded", "backend_cold")
+                self.assertEqual(g.echo().status, 200)
+                b.says["/api/ps"] = {"models": [{"name": "llama"}]}
+                self.stability(g, "ok", "ok")
+
+    def test_a_loading_backend_drains_the_node_and_hides_it(self):
+        loaded, loading = ({"models": [{"key": "m", "loaded_instances": [{"id": "m", "status": status}]}]}
+                           for status in ("loaded", "loading"))
+        with Backend() as b:
+            b.says["/api/v1/models"] = loaded
+            d, g = self.node(b, "lmstudio")
+            with d, g:
+                g.wait_member()
+                self.assertEqual(g.echo().status, 200)
+                b.says["/api/v1/models"] = loading
+                self.stability(g, "draining", "backend_loading")
+                answer = g.echo()
+                self.assertEqual((answer.status, answer.json()["code"]), (503, "IICP-E024"))
+                self.assertEqual(answer.json()["error"]["reason"], "backend_loading")
+                self.assertGreater(int(answer.header("retry-after")), 0)
+                g.wait_known(lambda n: n["draining"], "a node that drains")
+                self.assertEqual(d.found("?intent=" + ECHO), [])
+                file = g.home.file("run", "default", "health-v1.json")
+                wait_for(lambda: "provider_unavailable" in json.load(open(file, encoding="utf-8"))["reason_codes"], 30,
+                         "the health file to say so")
+                b.says["/api/v1/models"] = loaded
+                self.stability(g, "ok", "ok")
+                self.assertEqual(g.echo().status, 200)
+
+    def test_a_backend_that_is_away_degrades(self):
+        with Backend() as b:
+            d, g = self.node(b, "ollama")
+        with d, g:  # it is gone by now
+            g.wait_member()
+            self.stability(g, "degraded", "observer_error")
+            self.assertEqual(g.echo().status, 200)
+
+
+# ---- files and restarts ------------------------------------------------------------------------------------------
+
+class Files(unittest.TestCase):
+    def test_nothing_of_the_state_can_be_read_by_others(self):
+        d, g = member()
+        with d, g:
+            g.wait_member()
+            g.echo()
+            wait_for(lambda: os.path.exists(g.home.file("receipts", "default.log")), 30, "receipts")
+            seen = 0
+            for folder, folders, files in os.walk(g.home.path):
+                self.assertEqual(stat.S_IMODE(os.stat(folder).st_mode), 0o700, folder)
+                for name in files:
+                    seen += 1
+                    self.assertEqual(stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode), 0o600, name)
+            self.assertGreaterEqual(seen, 5)
+
+    def test_credentials_that_others_can_read_are_not_used(self):
+        home = Home()
+        with Devnet() as d:
+            with Node(d, home=home) as g:
+                g.wait_log("registered as n1")
+            os.chmod(home.file("nodes", "default.json"), 0o644)
+            with Node(d, home=home) as g:
+                g.wait_log("can be read by others, not used")
+                self.assertIn("registered as n1", g.wait_log("registered as n1").string)
+                self.assertEqual(stat.S_IMODE(os.stat(home.file("nodes", "default.json")).st_mode), 0o600)
+
+
+class Restarts(unittest.TestCase):
+    def test_a_killed_node_comes_back_as_the_same(self):
+        home = Home()
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE, "--strict") as d:
+            g = Node(d, home=home)
+            g.wait_member()
+            before = home.credentials()
+            g.kill()
+            with Node(d, home=home) as g:
+                g.wait_log("registered as n1, known from before")
+                n = g.wait_known(lambda n: n["registrations"] >= 2, "a second registration")
+                self.assertEqual(n["registration"]["current_node_token"], "(hidden)")
+                g.wait_beats(3)
+                self.assertEqual(g.known()["challenges_failed"], 0)
+                after = home.credentials()
+                self.assertNotEqual(before["node_token"], after["node_token"])
+
+    def test_an_orderly_end_deregisters(self):
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                with Node(d) as g:
+                    g.wait_member()
+                    g.signal(number)
+                    self.assertEqual(g.wait(), 0)
+                    self.assertEqual(d.view()["nodes"], [])
+                    self.assertEqual(len(g.lines_with("deregistered")), 1)
+
+    def test_while_draining_the_directory_knows_at_once(self):
+        d, g = member("--shutdown.drain_ms=20000")
+        with d, g:
+            g.wait_member()
+            with g.client() as c:
+                c.send(noop(2000))
+                g.wait_active(1)
+                g.signal(signal.SIGTERM)
+                wait_for(lambda: not d.view()["nodes"], 30, "the node to be gone from the directory")
+                self.assertEqual(c.read().status, 200)
+            self.assertEqual(g.wait(), 0)
+
+    def test_receipts_of_a_killed_node_are_delivered_once_by_the_next(self):
+        home, count = Home(), 25
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
+            g = Node(d, home=home)
+            g.wait_member()
+            d.fault(path="/v1/credits/award", status=503, retry_after_s=600)
+            with g.client() as c:
+                for i in range(count):
+                    self.assertEqual(c.ask(post_task(ECHO, {"text": "x"}, task_id="k-%d" % i)).status, 200)
+            wait_for(lambda: home.text("receipts", "default.log").count("task_id") == count, 30, "all in the file")
+            g.kill()
+            self.assertEqual(d.view("n1")["awards"], 0)
+            d.mend()
+            with Node(d, home=home) as g:
+                g.wait_log("%d from before are still to be delivered" % count)
+                g.wait_metric("taskgate_receipts_delivered_total", count)
+                g.wait_beats(3)
+                self.assertEqual(d.view("n1")["awards"], count)
+                self.assertAlmostEqual(d.view("n1")["credits"], count * 0.001)
+            with Node(d, home=home) as g:
+                g.wait_member()
+                self.assertEqual(g.lines_with("from before"), [])
+
+    def test_a_receipt_does_not_wait_for_a_heartbeat(self):
+        d, g = member(beat_ms=60000)
+        with d, g:
+            g.wait_log("registered as n1")
+            g.wait_known(lambda n: n.get("heartbeats") == 1, "the first heartbeat")
+            g.echo(task_id="lonely")
+            g.wait_known(lambda n: n["awards"] == 1, "an award")
+            self.assertEqual(g.known()["heartbeats"], 1)
+
+    def test_receipts_whose_answer_was_lost_earn_once(self):
+        d, g = member()
+        with d, g:
+            g.wait_member()
+            d.fault(path="/v1/credits/award", lose_reply=True, count=1)
+            for i in range(3):
+                g.echo(task_id="l-%d" % i)
+            g.wait_metric("taskgate_receipts_delivered_total", 3)
+            self.assertEqual(g.known()["awards"], 3)
+
+    def test_receipts_that_are_over_are_dropped_and_counted(self):
+        home = Home()
+        with Devnet() as d:
+            g = Node(d, home=home)
+            g.wait_log("registered")
+            d.fault(path="/v1/credits/award", status=503, retry_after_s=600)
+            g.echo(task_id="old")
+            g.echo(task_id="young")
+            wait_for(lambda: home.text("receipts", "default.log").count("task_id") == 2, 30, "both in the file")
+            g.kill()
+            lines = home.text("receipts", "default.log").split("\n")
+            lines[0] = re.sub(r'"expires_ms":\d+', '"expires_ms":%d' % ((time.time() - 5) * 1000), lines[0])
+            with open(home.file("receipts", "default.log"), "w", encoding="utf-8") as f:
+                f.write("\n".join(lines))
+            d.mend()
+            with Node(d, home=home) as g:
+                g.wait_metric("taskgate_receipts_expired_total", 1)
+                g.wait_metric("taskgate_receipts_delivered_total", 1)
+                self.assertEqual(d.view("n1")["awards"], 1)
+
+
+class Twins(unittest.TestCase):
+    def test_a_second_process_of_one_name_does_not_start(self):
+        home = Home()
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d, Node(d, home=home) as g:
+            g.wait_member()
+            twin = Node(d, home=home, ready=False)
+            self.assertEqual(twin.wait(), 1)
+            self.assertIn('another process is the node "default"', twin.log())
+            g.wait_beats(3)
+            self.assertEqual(g.known()["registrations"], 1)
+
+    def test_names_of_their_own_make_them_two(self):
+        home = Home()
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d, Node(d, home=home) as one:
+            with Node(d, "--node.name=second", home=home, node_id="n2") as two:
+                one.wait_member()
+                two.wait_member()
+                self.assertNotEqual(home.credentials()["node_token"], home.credentials("second")["node_token"])
+
+
+# ---- where it does not join -----------------------------------------------------------------------------------------
+
+class Outside(unittest.TestCase):
+    def test_a_loopback_endpoint_is_told_to_no_public_directory(self):
+        with Node(None, "--directory.url=https://directory.example/api", "--directory.public_endpoint=http://127.0.0.1:9484") as g:
+            g.wait_log("not registering, endpoint: a loopback or private one is not registered at a public directory")
+            time.sleep(10 * BEAT_MS / 1000)
+            self.assertEqual(len(g.lines_with("not registering")), 1)
+            self.assertEqual(g.echo().status, 200)
+
+    def test_a_node_that_nobody_can_find_is_not_registered(self):
+        with Node(None, "--directory.url=https://directory.example/api") as g:
+            g.wait_log("not registering, endpoint: there is none, directory.public_endpoint must say")
+            self.assertEqual(g.echo().status, 200)
+
+    def test_a_directory_that_takes_no_private_endpoints_is_not_pestered(self):
+        d, g = member(devnet_flags=("--allow-private=false",))
+        with d, g:
+            g.wait_log("registration refused: 422 IICP-E035")
+            begin = d.view()["requests"]
+            time.sleep(10 * BEAT_MS / 1000)
+            self.assertLess(d.view()["requests"] - begin, 10)
+            self.assertEqual(len(g.lines_with("registration refused")), 1)
+            self.assertEqual(g.echo().status, 200)
+
+    def test_a_directory_that_is_away_at_the_start_is_joined_later(self):
+        with Devnet() as d:
+            port = d.port
+        with Node(None, "--directory.url=http://127.0.0.1:%d" % port, "--directory.allow_private=true") as g:
+            g.wait_log("not reached for registration")
+            self.assertEqual(g.echo().status, 200)
+            file = g.home.file("run", "default", "health-v1.json")
+            wait_for(lambda: "directory_unavailable" in json.load(open(file, encoding="utf-8"))["reason_codes"], 30,
+                     "the health file to say so")
+            d = Devnet("--listen", "127.0.0.1:%d" % port)
+            with d:
+                g.wait_log("registered as n1")
+                self.assertEqual(len(g.lines_with("not reached for registration")), 1)
+
+    def test_a_supervised_node_that_vanishes_thrice_ends_with_76(self):
+        d, g = member(env={"IICP_SUPERVISED": "1"})
+        with d:
+            g.wait_member()
+            d.fault(path="/v1/registry/*", status=404)
+            self.assertEqual(g.wait(), 76)
+            self.assertEqual(len(g.lines_with("does not list this node")), 3)
+            self.assertEqual(d.view()["nodes"], [])
+
+    def test_an_unsupervised_one_stays(self):
+        d, g = member()
+        with d, g:
+            g.wait_member()
+            d.fault(path="/v1/registry/*", status=404, count=4)
+            g.wait_log(r"4 in a row")
+            self.assertEqual(g.echo().status, 200)
+            g.wait_beats(3)
+
+
+if __name__ == "__main__":
+    harness.main(at_once=8)
