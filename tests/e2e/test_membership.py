@@ -433,7 +433,9 @@ class Restarts(unittest.TestCase):
             with Node(d, home=home) as g:
                 g.wait_metric("taskgate_receipts_expired_total", 1)
                 g.wait_metric("taskgate_receipts_delivered_total", 1)
-                self.assertEqual(d.view("n1")["awards"], 1)
+                wait_for(lambda: d.view("n1")["awards"] == g.metric("taskgate_receipts_delivered_total"), 30,
+                         "an award for each that was delivered")
+                self.assertEqual(g.metric("taskgate_receipts_expired_total"), 1)
 
 
 class Twins(unittest.TestCase):
