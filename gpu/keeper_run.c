@@ -54,7 +54,7 @@ static void tell(struct keeper *k, enum tg_keeper_state state, uint32_t retry_ms
 {
     struct tg_keeper_news news = {.state = state, .retry_ms = retry_ms};
     k->state = state;
-    snprintf(news.reason, sizeof(news.reason), "%s", reason);
+    snprintf(news.reason, sizeof(news.reason), "%.31s", reason); /* words of ready.def: shorter */
     snprintf(news.text, sizeof(news.text), "%s", text);
     while (send(k->link, &news, sizeof(news), MSG_NOSIGNAL) < 0 && errno == EINTR)
         continue;
