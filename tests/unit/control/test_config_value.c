@@ -86,7 +86,7 @@ Test(config_value, choices_set_their_constant)
 {
     assert_takes("executor.power", "low-latency", "low-latency");
     cr_assert_eq(cfg.executor_power, CONFIG_POWER_LOW_LATENCY);
-    assert_refuses("executor.device", "tensor", "\"tensor\" is not one of auto, cpu, null");
+    assert_refuses("executor.device", "tensor", "\"tensor\" is not one of auto, cpu, null, cuda");
 }
 
 Test(config_value, strings_are_bounded_clean_utf8)
