@@ -16,6 +16,8 @@
 
 #define N_MAX 65536
 
+static saxpy_fn *best(void);
+
 static const struct tg_option saxpy_options[] = {
     {"n", TG_OPTION_INTEGER, "256", 1, N_MAX, NULL, "numbers in x and in y"},
 };
@@ -28,6 +30,7 @@ static int saxpy_create(const struct tg_host *host, const union tg_value *values
         return -ENOMEM;
     }
     s->n = (uint32_t)values[0].integer;
+    s->compute = best();
     *self = s;
     return 0;
 }
@@ -51,7 +54,7 @@ static void saxpy_shape(void *self, struct tg_shape *shape)
         .out_bytes = {saxpy_padded(s->n) * (uint32_t)sizeof(float)},
         .rows_per_task_max = 1,
         .max_batch = 1024,
-        .row_ns = s->n / 4 + 10,
+        .row_ns = s->n / 8 + 10,
     };
 }
 
@@ -131,14 +134,43 @@ static enum tg_status saxpy_decode(void *self, const struct tg_request *req, str
 
 /* ---- compute, encode ------------------------------------------------------------------------------------- */
 
+/* Fused, as a GPU does it, so both give the same bits. Without the instruction each number costs a call. */
+static inline __attribute__((always_inline)) void compute(uint32_t n, float a, const float *x, const float *y,
+                                                          float *out)
+{
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = fmaf(a, x[i], y[i]);
+}
+
+static void compute_anywhere(uint32_t n, float a, const float *x, const float *y, float *out)
+{
+    compute(n, a, x, y, out);
+}
+
+#if defined(__x86_64__)
+static __attribute__((target("avx2,fma"))) void compute_avx2(uint32_t n, float a, const float *x, const float *y,
+                                                             float *out)
+{
+    compute(n, a, x, y, out);
+}
+
+static saxpy_fn *best(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? compute_avx2 : compute_anywhere;
+}
+#else
+static saxpy_fn *best(void)
+{
+    return compute_anywhere;
+}
+#endif
+
 static void compute_row(const struct saxpy *s, const struct tg_row *row, const float *in, float *out)
 {
-    const float *x = in, *y = in + saxpy_padded(s->n);
     uint32_t bits = (uint32_t)row->param;
     float a;
     memcpy(&a, &bits, sizeof(a));
-    for (uint32_t i = 0; i < s->n; i++)
-        out[i] = fmaf(a, x[i], y[i]); /* as a GPU does it, so both give the same bits */
+    s->compute(s->n, a, in, in + saxpy_padded(s->n), out);
 }
 
 static int saxpy_run_batch(void *self, struct tg_batch *batch)

@@ -9,8 +9,11 @@
  * An input row is x, then y, each `n` floats padded to a multiple of four; the output row is z. row->param holds
  * the bits of a.
  */
+typedef void saxpy_fn(uint32_t n, float a, const float *x, const float *y, float *out);
+
 struct saxpy {
     uint32_t n;
+    saxpy_fn *compute;
 };
 
 static inline uint32_t saxpy_padded(uint32_t n)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernels that move rows, echo and saxpy, run thread by thread on the host. */
 #include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "../support/rows.h"
 #include "emulated/order.h"
 #include "gpu/cuda/kernels.h"
+
+TestSuite(kernel_move, .timeout = 120);
 
 #define ROWS 512
 #define STRIDE_MAX 448
@@ -123,7 +124,7 @@ static void echo_round(struct bench *b, uint32_t count, uint32_t segments, uint3
     cr_assert(count == 0 || touched > 0 || count < 4);
 }
 
-Test(kernel_move, rows_of_many_segments_come_back_each_to_its_place, .timeout = 120)
+Test(kernel_move, rows_of_many_segments_come_back_each_to_its_place)
 {
     struct bench *b = open_bench();
     for (uint32_t seed = 0; seed < 3; seed++) {
@@ -137,7 +138,7 @@ Test(kernel_move, rows_of_many_segments_come_back_each_to_its_place, .timeout = 
     close_bench(b);
 }
 
-Test(kernel_move, an_empty_batch_only_says_that_it_is_done, .timeout = 60)
+Test(kernel_move, an_empty_batch_only_says_that_it_is_done)
 {
     struct bench *b = open_bench();
     echo_round(b, 0, 0, 1, 64, 64);
@@ -146,7 +147,7 @@ Test(kernel_move, an_empty_batch_only_says_that_it_is_done, .timeout = 60)
 }
 
 /* The description lies in memory that the next batch overwrites: a graph is replayed with nothing else changed. */
-Test(kernel_move, the_same_launch_serves_batches_of_any_size_up_to_its_capacity, .timeout = 60)
+Test(kernel_move, the_same_launch_serves_batches_of_any_size_up_to_its_capacity)
 {
     struct bench *b = open_bench();
     for (uint32_t count = 1; count <= 64; count = count * 2 + 1)
@@ -154,7 +155,7 @@ Test(kernel_move, the_same_launch_serves_batches_of_any_size_up_to_its_capacity,
     close_bench(b);
 }
 
-Test(kernel_move, a_pass_of_copies_knows_its_rows_and_reports_them, .timeout = 60)
+Test(kernel_move, a_pass_of_copies_knows_its_rows_and_reports_them)
 {
     struct bench *b = open_bench();
     describe(b, 300, 1, 64, 64);
@@ -174,7 +175,7 @@ Test(kernel_move, a_pass_of_copies_knows_its_rows_and_reports_them, .timeout = 6
     close_bench(b);
 }
 
-Test(kernel_saxpy, is_a_fused_multiply_add_of_every_number, .timeout = 60)
+Test(kernel_saxpy, is_a_fused_multiply_add_of_every_number)
 {
     static const uint32_t sizes[] = {1, 3, 4, 17, 56};
     struct bench *b = open_bench();

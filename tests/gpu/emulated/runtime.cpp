@@ -3,6 +3,8 @@
  * The emulated runtime: one device whose memory is the host's. Work on a stream is done in order, mostly at once, now
  * and then only when somebody asks for it.
  */
+#include <sys/mman.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -36,6 +38,7 @@ int fail_code, stuck, dying;
 bool refuses_pinning;
 int64_t alive;
 std::map<char *, size_t> registered;
+std::map<void *, size_t> allocated;
 
 bool is_sticky(int code)
 {
@@ -94,13 +97,40 @@ cudaError_t ask(emulated_stream *s)
     return stuck ? (cudaError_t)stuck : cudaSuccess;
 }
 
+/* For a sanitizer that sees where memory ends; else whole pages, since the device has a lot and touches little. */
+#if defined(__SANITIZE_ADDRESS__)
+void *get_memory(size_t bytes)
+{
+    return aligned_alloc(256, (bytes + 255) / 256 * 256);
+}
+
+void give_memory(void *at, size_t)
+{
+    free(at);
+}
+#else
+void *get_memory(size_t bytes)
+{
+    void *at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return at == MAP_FAILED ? nullptr : at;
+}
+
+void give_memory(void *at, size_t bytes)
+{
+    munmap(at, bytes);
+}
+#endif
+
 cudaError_t allocate(void **at, size_t bytes)
 {
     *at = nullptr;
     cudaError_t rc = called();
     if (rc != cudaSuccess)
         return rc;
-    *at = aligned_alloc(256, (bytes + 255) / 256 * 256);
+    *at = get_memory(bytes);
+    if (!*at)
+        abort();
+    allocated[*at] = bytes;
     memset(*at, 0xcd, bytes < 65536 ? bytes : 65536); /* the rest costs nothing until it is touched */
     alive++;
     return cudaSuccess;
@@ -109,7 +139,8 @@ cudaError_t allocate(void **at, size_t bytes)
 cudaError_t release(void *at)
 {
     if (at) {
-        free(at);
+        give_memory(at, allocated.at(at));
+        allocated.erase(at);
         alive--;
     }
     return cudaSuccess;

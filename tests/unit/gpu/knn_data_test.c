@@ -307,3 +307,23 @@ Test(knn_set, values_whose_distances_could_overflow_are_refused)
     cr_assert_not_null(strstr(err.message, "row 1, column 1"), "%s", err.message);
     knn_table_finish(&t);
 }
+
+/* Every value that a half has comes back as it is; between two neighbours the nearer one, half way the even one. */
+Test(knn_half, rounds_to_the_nearest_value_and_to_even_between_two)
+{
+    float below = 0;
+    for (uint32_t bits = 1; bits < 0x7c00; bits++) {
+        uint32_t exponent = bits >> 10, fraction = bits & 1023;
+        float value = exponent ? ldexpf((float)(fraction + 1024), (int)exponent - 25) : ldexpf((float)fraction, -24);
+        float middle = below + (value - below) / 2, even = bits % 2 ? below : value;
+        cr_assert_eq(knn_half_round(value), value);
+        cr_assert_eq(knn_half_round(-value), -value);
+        cr_assert_eq(knn_half_round(middle), even, "between %g and %g", (double)below, (double)value);
+        cr_assert_eq(knn_half_round(nextafterf(middle, 0)), below);
+        cr_assert_eq(knn_half_round(nextafterf(middle, value)), value);
+        below = value;
+    }
+    cr_assert_eq(knn_half_round(65519), 65504);
+    cr_assert(isinf(knn_half_round(65520)) && isinf(knn_half_round(-1e30f)));
+    cr_assert_eq(knn_half_round(0), 0);
+}

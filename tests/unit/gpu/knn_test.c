@@ -51,6 +51,46 @@ Test(knn, one_vector_gets_its_neighbours_and_their_vote)
     fixture_close(&f);
 }
 
+Test(knn, a_label_leaves_only_its_rows)
+{
+    open_line("l2");
+    expect_answer("{\"k\":3,\"label\":8,\"vector\":[0,0]}",
+                  "{\"neighbors\":[{\"index\":2,\"distance\":2,\"label\":8},"
+                  "{\"index\":3,\"distance\":3,\"label\":8}],\"label\":8}");
+    expect_answer("{\"k\":5,\"label\":-1,\"vectors\":[[0,0]]}", "{\"results\":[{\"neighbors\":[]}]}");
+    cr_assert_eq(fixture_ask(&f, "{\"vector\":[0,0],\"label\":\"8\"}"), TG_INVALID);
+    cr_assert_str_eq(f.err.field, "payload.label");
+    fixture_close(&f);
+}
+
+Test(knn, a_label_is_refused_where_there_are_none)
+{
+    write_csv("0,0\n1,0\n");
+    fixture_open(&f, SETTINGS({"type", "knn", NULL}, {"data", path, NULL}));
+    unlink(path);
+    cr_assert_eq(fixture_ask(&f, "{\"vector\":[0,0],\"label\":8}"), TG_INVALID);
+    cr_assert_str_eq(f.err.field, "payload.label");
+    fixture_close(&f);
+}
+
+Test(knn, storage_of_16_bits_rounds_the_set_and_not_the_query)
+{
+    write_csv("2049,0\n1000,0\n");
+    fixture_open(&f, SETTINGS({"type", "knn", NULL}, {"data", path, NULL}, {"storage", "fp16", NULL}));
+    unlink(path);
+    expect_answer("{\"vector\":[2049,0]}", "{\"neighbors\":[{\"index\":0,\"distance\":1}]}"); /* kept as 2048 */
+    fixture_close(&f);
+}
+
+Test(knn, storage_of_16_bits_refuses_what_it_cannot_hold)
+{
+    write_csv("1,0\n65520,0\n");
+    cr_assert_neq(fixture_create(&f, SETTINGS({"type", "knn", NULL}, {"data", path, NULL}, {"storage", "fp16", NULL})),
+                  0);
+    unlink(path);
+    cr_assert_not_null(strstr(f.problems.text, "row 1, column 0"), "%s", f.problems.text);
+}
+
 Test(knn, several_vectors_get_a_list_even_if_it_is_one)
 {
     open_line("l2");

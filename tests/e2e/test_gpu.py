@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""With a GPU or without: somebody serves, and the log says who and why. Both kinds of machine run all of this."""
+import re
+import unittest
+
+import harness
+from client import ECHO
+from gateway import Gateway
+
+REASONS = r"(no NVIDIA driver|driver is too old|but no device|does not answer|built without CUDA)"
+
+
+class Auto(unittest.TestCase):
+    def test_somebody_serves_and_the_log_says_who(self):
+        with Gateway() as g:
+            self.assertEqual(g.task(ECHO, {"a": [1, 2]}).json()["result"], {"a": [1, 2]})
+            self.assertRegex(g.log(), "no GPU: .*" + REASONS + "|device cuda:")
+
+    def test_the_cpu_by_name_looks_for_no_gpu(self):
+        with Gateway("--executor.device=cpu") as g:
+            self.assertEqual(g.task(ECHO, 7).json()["result"], 7)
+            self.assertNotIn("no GPU", g.log())
+            self.assertRegex(g.log(), "device cpu")
+
+    def test_one_runner_on_the_cpu_beside_whatever_serves_the_others(self):
+        with Gateway("--runner.echo.device=cpu") as g:
+            self.assertEqual(g.task(ECHO, [None]).json()["result"], [None])
+
+
+class Insisting(unittest.TestCase):
+    def insist(self, *flags):
+        """The log of a gateway that serves, or None if this machine has a GPU."""
+        g = Gateway(*flags, ready=False)
+        code = g.wait()
+        log = g.log()
+        g.stop(expected=code)
+        return code, log
+
+    def setUp(self):
+        with Gateway() as g:
+            if not re.search("no GPU", g.log()):
+                self.skipTest("this machine has a GPU")
+
+    def test_a_gpu_by_name_does_not_start_without_one(self):
+        code, log = self.insist("--executor.device=cuda")
+        self.assertEqual(code, 1)
+        self.assertRegex(log, 'executor.device = "cuda": .*' + REASONS)
+
+    def test_a_runner_that_insists_does_not_start_without_one(self):
+        code, log = self.insist("--runner.echo.device=cuda")
+        self.assertEqual(code, 1)
+        self.assertRegex(log, 'runner.echo.device = "cuda": .*' + REASONS)
+
+    def test_a_runner_that_cannot_is_named(self):
+        code, log = self.insist("--runner.noop.type=noop", "--runner.noop.device=cuda")
+        self.assertEqual(code, 1)
+        self.assertIn("has no part for a GPU", log)
+
+    def test_contradicting_settings_are_named(self):
+        code, log = self.insist("--executor.device=cpu", "--runner.echo.device=cuda")
+        self.assertEqual(code, 1)
+        self.assertIn("leaves no GPU", log)
+
+
+if __name__ == "__main__":
+    harness.main()
