@@ -54,13 +54,13 @@ enum tg_cuda_reason tg_cuda_judge(const struct tg_cuda_sight *seen)
 int tg_cuda_explain(enum tg_cuda_reason reason, const struct tg_cuda_sight *seen, struct tg_error *why)
 {
     if (reason == TG_CUDA_OLD_DRIVER)
-        tg_error_set(why, "", "%s: it speaks CUDA %d.%d, %d.0 is needed", reasons[reason].text,
+        tg_error_set(why, reasons[reason].word, "%s: it speaks CUDA %d.%d, %d.0 is needed", reasons[reason].text,
                      seen->driver_version / 1000, seen->driver_version % 1000 / 10, seen->runtime_version / 1000);
     else if (reason == TG_CUDA_LOST)
-        tg_error_set(why, "", "%s: %s", reasons[reason].text,
+        tg_error_set(why, reasons[reason].word, "%s: %s", reasons[reason].text,
                      tg_cuda_fault_of(seen->count_rc ? seen->count_rc : seen->driver_rc)->name);
     else if (reason != TG_CUDA_USABLE)
-        tg_error_set(why, "", "%s", reasons[reason].text);
+        tg_error_set(why, reasons[reason].word, "%s", reasons[reason].text);
     return -reasons[reason].error;
 }
 

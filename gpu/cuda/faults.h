@@ -35,7 +35,7 @@ struct tg_cuda_sight {
 };
 
 enum tg_cuda_reason tg_cuda_judge(const struct tg_cuda_sight *seen);
-/** One line for @why; returns the reason's negative errno, 0 for TG_CUDA_USABLE. */
+/** One line for @why, its field the reason's word; returns the reason's negative errno, 0 for TG_CUDA_USABLE. */
 int tg_cuda_explain(enum tg_cuda_reason reason, const struct tg_cuda_sight *seen, struct tg_error *why);
 /** "no_driver": as it stands in readiness, logs and metrics. */
 const char *tg_cuda_reason_word(enum tg_cuda_reason reason);

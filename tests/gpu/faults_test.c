@@ -94,6 +94,7 @@ Test(cuda_reasons, each_has_its_sight_its_errno_and_its_line)
         cr_assert_eq(tg_cuda_judge(&sights[i].seen), sights[i].reason, "sight %zu", i);
         cr_assert_eq(tg_cuda_explain(sights[i].reason, &sights[i].seen, &why), sights[i].error);
         cr_assert_eq(why.message[0] == '\0', sights[i].error == 0);
+        cr_assert_str_eq(why.field, sights[i].error ? tg_cuda_reason_word(sights[i].reason) : "");
     }
 }
 
