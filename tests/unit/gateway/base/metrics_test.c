@@ -88,8 +88,8 @@ Test(metrics, every_family_has_one_help_and_one_type_before_its_samples)
     metrics_task(&workers[0], 0, TG_BATCH, OUTCOME_SUCCESS, 1);
     metrics_task(&workers[0], 1, TG_BATCH, OUTCOME_ERROR, 1);
     export_into(sizeof(text));
-    cr_assert_eq(count("# HELP "), METRIC_COUNT + 3);
-    cr_assert_eq(count("# TYPE "), METRIC_COUNT + 3);
+    cr_assert_eq(count("# HELP "), METRIC_COUNT + 4);
+    cr_assert_eq(count("# TYPE "), METRIC_COUNT + 4);
     cr_assert_eq(count("# TYPE iicp_tasks_total counter\n"), 1);
     cr_assert_eq(count("# TYPE iicp_task_latency_ms histogram\n"), 1);
     cr_assert(strstr(text, "# TYPE iicp_tasks_total") < strstr(text, "iicp_tasks_total{"));
