@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A directory that misbehaves in every way devnet knows: tasks are served all the while, the fault is counted and said
 once, and the node is a member again by itself."""
+import os
 import http.server
 import threading
 import time
@@ -136,7 +137,8 @@ class Refusals(Faulty, unittest.TestCase):
         self.g.wait_beats(2)
         before = self.g.memory_kib()
         self.assert_said_once(self.ail("network", 5, body_bytes=10_000_000), "")
-        self.assertLess(self.g.memory_kib() - before, 8 * 1024)
+        room = 8 if os.environ.get("COUNT_MALLOC") else 40  # MiB; a sanitizer's allocator keeps what is freed for a while
+        self.assertLess(self.g.memory_kib() - before, room * 1024)  # five bodies would be 48
 
 
 class Redirects(Faulty, unittest.TestCase):
