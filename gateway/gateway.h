@@ -147,6 +147,13 @@ void certificates_reload(struct gateway *g);
 /** Have the files changed? To be called every few seconds. */
 void certificates_look(struct gateway *g);
 
+/* executors.c */
+/** A doorbell in the memory that threads and processes share; NULL if that is full. */
+struct tg_doorbell *executors_doorbell(struct gateway *g, uint32_t lines, int event_fd);
+/** Open the devices, once workers have their doorbells and before any thread starts. Returns 0, or negative errno after
+ * having logged why. */
+int executors_create(struct gateway *g);
+
 /* listeners.c */
 /** Give every worker its listening sockets. Returns 0, or negative errno after having logged why. */
 int listeners_open(struct gateway *g);
