@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include "gateway/base/thread.h"
 #include "outbound.h"
 
 #define THREADS_MAX 4 /* so many names may hang before others wait */
@@ -154,19 +154,10 @@ void resolver_destroy(struct resolver *r)
     leave(r);
 }
 
-/* Called with the lock. Signals are the main thread's. */
+/* Called with the lock. */
 static int start_thread(struct resolver *r)
 {
-    sigset_t all, before;
-    pthread_attr_t detached;
-    pthread_t thread;
-    sigfillset(&all);
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = -pthread_create(&thread, &detached, resolve_main, r);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&detached);
+    int rc = thread_start_detached(resolve_main, r);
     if (rc < 0)
         return rc;
     r->threads++;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The thread: opens the library, samples, waits for events until the next sample is due, and opens it anew after losses. */
+#include "gateway/base/thread.h"
 #include "sampler.h"
 
 #include <errno.h>
@@ -135,22 +136,6 @@ static void *sampler_main(void *argument)
 
 /* ---- the owner --------------------------------------------------------------------------------------------- */
 
-/* Signals are the main thread's. */
-static int start_thread(struct telemetry *t)
-{
-    sigset_t all, before;
-    pthread_attr_t detached;
-    pthread_t thread;
-    sigfillset(&all);
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = -pthread_create(&thread, &detached, sampler_main, t);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&detached);
-    return rc;
-}
-
 static void init_lock(struct telemetry *t)
 {
     pthread_condattr_t monotonic;
@@ -178,7 +163,7 @@ int telemetry_create(const struct telemetry_options *o, struct telemetry **out, 
     t->users = 2;
     t->started_ns = clock_now_ns();
     init_lock(t);
-    rc = start_thread(t);
+    rc = thread_start_detached(sampler_main, t);
     if (rc < 0) {
         nvml_unload(&t->nvml);
         t->users = 1;

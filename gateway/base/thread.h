@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Threads for calls that may hang: nobody waits for them, and they take no signals, which are the main thread's. */
+#ifndef TG_THREAD_H
+#define TG_THREAD_H
+
+/** Returns 0 or negative errno. Thread: any. */
+int thread_start_detached(void *(*main)(void *argument), void *argument);
+
+#endif
