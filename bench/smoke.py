@@ -166,6 +166,7 @@ def a_least_work_server_is_measured_without_errors():
                     assert result["status"].keys() == {"200"}, result["status"]
                     assert result["requests"] > 0 and result["latency_us"]["count"] > 0
                     assert result["server"]["cpu_us_per_request"] > 0 and result["server"]["rss_bytes"] > 0
+                    assert result["tcp_segments_per_request"] > 0
 
 
 def the_open_loop_keeps_to_its_rate():

@@ -28,6 +28,12 @@ static uint64_t server_ns(const struct report *r)
     return r->after.cpu_ns - r->before.cpu_ns;
 }
 
+static double segments_per_request(const struct report *r)
+{
+    uint64_t sent = r->after.tcp_segments - r->before.tcp_segments;
+    return r->stats->responses ? (double)sent / (double)r->stats->responses : 0;
+}
+
 static void text_latency(const char *name, const struct histogram *h)
 {
     printf("%-10s", name);
@@ -62,6 +68,8 @@ static void text_server(const struct report *r)
            per_request_us(r, server_ns(r)), us(server_ns(r)) / 1e4 / seconds, us(server_ns(r)) / 1000 / seconds,
            (double)r->after.rss_bytes / (1 << 20),
            (double)(r->after.voluntary_switches - r->before.voluntary_switches) / seconds);
+    printf("TCP        %.2f segments sent per request, both sides and others on this machine\n",
+           segments_per_request(r));
 }
 
 /* New connections were opened inside the window only if the server closed the old ones. */
@@ -157,9 +165,9 @@ static void json_processes(const struct report *r)
     if (r->options->pid_count == 0)
         return;
     printf(",\"server\":{\"cpu_us_per_request\":%.3f,\"cpu_ms_per_s\":%.3f,\"rss_bytes\":%" PRIu64
-           ",\"voluntary_switches\":%" PRIu64 "}",
+           ",\"voluntary_switches\":%" PRIu64 "},\"tcp_segments_per_request\":%.3f",
            per_request_us(r, server_ns(r)), us(server_ns(r)) / 1000 / r->seconds, r->after.rss_bytes,
-           r->after.voluntary_switches - r->before.voluntary_switches);
+           r->after.voluntary_switches - r->before.voluntary_switches, segments_per_request(r));
 }
 
 static void json_tls(const struct report *r)

@@ -133,6 +133,7 @@ def median_of(runs):
     rates = [run["requests_per_s"] for run in runs]
     found = {"rps": pick(lambda r: r["requests_per_s"]), "spread": max(rates) - min(rates),
              "cpu": pick(lambda r: r["server"]["cpu_us_per_request"]),
+             "segments": pick(lambda r: r.get("tcp_segments_per_request", 0)),
              "client": pick(lambda r: r["client"]["cpu_percent"]),
              "good": pick(accepted_rate), "refused": pick(refused_rate),
              "resumed": pick(lambda r: r.get("tls", {}).get("resumed", 0) / r["seconds"]),

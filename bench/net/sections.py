@@ -11,7 +11,7 @@ OPEN = [(f"open loop {n}k/s", ["--connections", "64", "--rate", f"{n}000"]) for 
 PEERS_LOADS = [ONE, SOME, MORE, PIPELINED, *OPEN]
 
 GROWTH_IDLE = (0, 1000, 9000)
-GROWTH_ACTIVE = (64, 256, 1024, 9000)
+GROWTH_ACTIVE = (64, 256, 1024, 3000, 9000)
 
 CLOSE = ["--header", "Connection: close"]
 TLS_LOADS = [ONE, SOME, ("16 connections, a full handshake for each request", ["--connections", "16", *CLOSE]),
@@ -66,9 +66,11 @@ class Section:
         return "pipeline_flush" not in server.name or "--pipeline" in load[1]
 
 
+FLUSHING, STEALING = (lambda *a, word=word: Hyper(*a, word) for word in ("pipeline_flush", "multi_thread"))
+
 USUAL = ("rps", "spread", "to_nginx", "to_hyper", "to_ceil", "cpu", "cpu_to_ceil", "p50", "p99", "p999", "calls",
          "errors")
-GROWN = ("rps", "spread", "to_first", "cpu", "cpu_to_first", "p50", "p99", "p999", "calls", "errors")
+GROWN = ("rps", "spread", "to_first", "cpu", "cpu_to_first", "p50", "p99", "p999", "calls", "segments", "errors")
 LAYOUT = ("rps", "spread", "to_nginx", "cpu", "p50", "p99", "p999", "calls", "turns", "sleeps", "errors")
 SECURE = ("rps", "spread", "to_nginx", "cpu", "cpu_to_nginx", "shakes", "resumed", "p50", "p99", "p999", "client",
           "errors")
@@ -76,17 +78,19 @@ SECURE = ("rps", "spread", "to_nginx", "cpu", "cpu_to_nginx", "shakes", "resumed
 PEERS = Section(
     "peers", "The same task for all", "nginx and HAProxy answer a constant and read no JSON. hyper parses the task "
     "with serde_json and answers it. The ceilings look for the id and no more. `ceil` is the better of the two.",
-    [Taskgate, ceil("uring"), ceil("epoll"), Nginx, Haproxy, Hyper, lambda *a: Hyper(*a, flush=True)],
+    [Taskgate, ceil("uring"), ceil("epoll"), Nginx, Haproxy, Hyper, FLUSHING],
     PEERS_LOADS, USUAL)
 
 SECTIONS = [
     PEERS,
     Section("growth", "64 busy connections among idle ones", "Each idle connection made one request before. "
             "Ratios are to the first row of the same server.",
-            [Taskgate, Nginx, Hyper], [beside(n) for n in GROWTH_IDLE], [c for c in GROWN if c != "calls"],
+            [Taskgate, Nginx, Hyper], [beside(n) for n in GROWTH_IDLE], [c for c in GROWN if c not in ("calls", "segments")],
             by="server"),
-    Section("active", "All connections busy", "Ratios are to the first row of the same server.",
-            [Taskgate, ceil("uring"), Nginx, Hyper], [many(n) for n in GROWTH_ACTIVE], GROWN, by="server"),
+    Section("active", "All connections busy", "Ratios are to the first row of the same server. A request and its answer are "
+            "two segments, each of which carries the acknowledgement of the one before, as long as an answer takes less than "
+            "40 ms; then TCP acknowledges by segments of their own.",
+            [Taskgate, ceil("uring"), Nginx, Hyper, STEALING], [many(n) for n in GROWTH_ACTIVE], GROWN, by="server"),
     Section("power", "One connection, by how a worker waits", "Each server runs alone here, for one that spins would "
             "disturb the others.",
             [variant("power-save", "--executor.power=power-save"), variant("adaptive", "--executor.power=adaptive"),

@@ -143,13 +143,13 @@ class Hyper(Server):
 
     built = {}
 
-    def __init__(self, args, port, workdir, flush=False):
+    def __init__(self, args, port, workdir, *words):
         super().__init__(args, port, workdir)
-        self.flush = flush
-        self.name = "hyper" + (", pipeline_flush" if flush else "")
+        self.words = words
+        self.name = ", ".join(["hyper", *words])
 
     def command(self):
-        return [self.binary(), str(self.port)] + ["pipeline_flush"] * self.flush
+        return [self.binary(), str(self.port), *self.words]
 
     def binary(self):
         if self.args.hyper:

@@ -44,6 +44,7 @@ COLUMNS = {
     "p99": ("p99 us", plain("latency_p99", "{:,.1f}")),
     "p999": ("p99.9 us", plain("latency_p999", "{:,.1f}")),
     "calls": ("system calls/request", plain("calls", "{:.3f}")),
+    "segments": ("TCP segments/request", plain("segments", "{:.2f}")),
     "turns": ("turns/request", plain("turns", "{:.3f}")),
     "sleeps": ("sleeps/request", plain("sleeps", "{:.3f}")),
     "shakes": ("handshakes/s", plain("shakes", "{:,.0f}")),

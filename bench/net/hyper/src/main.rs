@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a Rust service built on hyper would do for the same task: parse the body, take id and payload, answer in the
-// gateway's shape. One thread, one runtime; listens on 127.0.0.1 only.
+// gateway's shape. Listens on 127.0.0.1 only. One thread and tokio's runtime for one thread; with `multi_thread` the one
+// that `#[tokio::main]` stands for, which has as many threads as processors are allowed and lets them steal work.
 //
-// Usage: hyper-peer PORT [pipeline_flush]
+// Usage: hyper-peer PORT [pipeline_flush] [multi_thread]
 use hyper::header::{HeaderValue, CONTENT_TYPE};
 use hyper::service::{make_service_fn, service_fn};
 use hyper::{Body, Method, Request, Response, Server, StatusCode};
@@ -129,12 +130,26 @@ async fn run(port: u16, pipeline_flush: bool) -> Result<(), Box<dyn std::error::
     Ok(server.serve(make).await?)
 }
 
+// Either runtime is asked for sockets only: hyper needs no timers here.
+fn runtime(multi_thread: bool) -> std::io::Result<tokio::runtime::Runtime> {
+    use tokio::runtime::Builder;
+    let mut builder = if multi_thread { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    builder.enable_io().build()
+}
+
+fn has(words: &[String], word: &str) -> bool {
+    words.iter().skip(1).any(|w| w == word)
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let port = match words.first().and_then(|w| w.parse().ok()) {
         Some(port) => port,
-        None => return Err("usage: hyper-peer PORT [pipeline_flush]".into()),
+        None => return Err("usage: hyper-peer PORT [pipeline_flush] [multi_thread]".into()),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(run(port, words.get(1).map_or(false, |w| w == "pipeline_flush")))
+    let (flush, threads) = (has(&words, "pipeline_flush"), has(&words, "multi_thread"));
+    // A task of its own, for block_on() runs on the main thread, beside those of the runtime.
+    let served = async move { run(port, flush).await.map_err(|e| e.to_string()) };
+    runtime(threads)?.block_on(async { tokio::spawn(served).await })??;
+    Ok(())
 }
