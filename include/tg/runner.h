@@ -24,6 +24,10 @@
 
 #define TG_RUNNER_ABI 1
 
+/* The outcomes that pass between a runner and its host, by their numbers for good. */
+_Static_assert(TG_OK == 0 && TG_INVALID == 1 && TG_CAPACITY == 2 && TG_TOO_LARGE == 3 && TG_BACKEND == 4 &&
+               TG_INTERNAL == 5, "part of the ABI");
+
 #define TG_SIZE_CLASSES_MAX 4
 
 /* ---- create: options and shape ---------------------------------------------------------------------- */
