@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 #define SCRAMBLE_KERNEL_REFUSE (UINT64_C(1) << 34)
-#define SCRAMBLE_KERNEL_INVALID 1
+#define SCRAMBLE_KERNEL_INVALID 1u /* checked against TG_INVALID where that is known */
 
 int scramble_kernel(const struct tg_cuda_batch *batch);
 
