@@ -237,7 +237,7 @@ def write_out(path, text):
 
 def main():
     args = parse_args()
-    if {"idle", "growth", "active"} & set(args.chosen):
+    if {"idle", "growth", "active", "rate"} & set(args.chosen):
         raise_file_limit(max(args.many, 9000) + 164)
     with tempfile.TemporaryDirectory(prefix="taskgate-compare-") as workdir:
         os.chmod(workdir, 0o755)

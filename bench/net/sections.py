@@ -39,6 +39,11 @@ def many(n):
     return (f"{n:,} active", ["--connections", str(n), "--timeout", "30"])
 
 
+def spread(n):
+    """A rate that leaves the server time: what a connection more costs, without the queue that a closed loop makes."""
+    return (f"{n:,} connections", ["--connections", str(n), "--rate", "50000", "--timeout", "30"])
+
+
 def beside(n):
     return (f"64 active among {n:,} idle", ["--connections", str(64 + n), "--active", "64", "--touch-idle",
                                             "--timeout", "30"])
@@ -91,6 +96,10 @@ SECTIONS = [
             "two segments, each of which carries the acknowledgement of the one before, as long as an answer takes less than "
             "40 ms; then TCP acknowledges by segments of their own.",
             [Taskgate, ceil("uring"), Nginx, Hyper, STEALING], [many(n) for n in GROWTH_ACTIVE], GROWN, by="server"),
+    Section("rate", "The same rate over more connections", "50,000 requests a second, due on a schedule. Ratios are to the "
+            "first row of the same server. A connection that is silent for 40 ms acknowledges by a segment of its own. taskgate "
+            "sleeps when there is nothing to do, as the others: what spins uses all of its processor.",
+            [variant("power-save", "--executor.power=power-save"), ceil("uring"), Nginx, Hyper], [spread(n) for n in GROWTH_ACTIVE], GROWN, by="server"),
     Section("power", "One connection, by how a worker waits", "Each server runs alone here, for one that spins would "
             "disturb the others.",
             [variant("power-save", "--executor.power=power-save"), variant("adaptive", "--executor.power=adaptive"),
