@@ -3,7 +3,7 @@
 """The demonstration of tools/quickstart: starts a local directory and a gateway that registers there, asks the gateway
 about handwritten digits by HTTP, looks what the directory has heard of it, and measures.
 
-Usage: quickstart_client.py --build FOLDER [--once] [--port N]
+Usage: quickstart_client.py --build FOLDER --port N [--once]
 
 The gateway runs with its embedded configuration, in which all 1,797 digits are resident. Exit status 0 if every answer
 came and every accuracy is the known one, 1 if not.
@@ -267,7 +267,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="quickstart")
     parser.add_argument("--build", required=True)
     parser.add_argument("--once", action="store_true")
-    parser.add_argument("--port", type=port_number, default=9484)
+    parser.add_argument("--port", type=port_number, required=True)
     return parser.parse_args()
 
 
