@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <stdio.h>
+#include <time.h>
 #include "gateway/base/log.h"
 #include "gateway/control/cx_key.h"
 #include "gateway/control/outbound.h"
@@ -130,21 +131,40 @@ static int cx_open(struct gateway *g)
 static bool leads_here(const char *name)
 {
     bool address = name[0] == '[' || (name[0] >= '0' && name[0] <= '9');
-    return address && strncmp(name, "0.0.0.0:", 8) != 0 && strncmp(name, "[::]:", 5) != 0;
+    const char *port = strrchr(name, ':');
+    bool known = port && strcmp(port, ":0") != 0;
+    return address && known && strncmp(name, "0.0.0.0:", 8) != 0 && strncmp(name, "[::]:", 5) != 0;
+}
+
+static void propose(struct gateway *g, const char *name, bool tls)
+{
+    if (!g->membership.endpoint[0] && leads_here(name))
+        snprintf(g->membership.endpoint, IICP_ENDPOINT_MAX + 1, "%s://%s", tls ? "https" : "http", name);
+}
+
+/* Ports may be of the kernel's choice: listeners know. Who only registers has none, and goes by what is configured. */
+static void propose_listeners(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    const struct worker *w = g->workers;
+    char name[128] = "";
+    for (uint32_t i = 0; w && i < w->listener_count; i++) {
+        listen_name(w->listeners[i], name, sizeof(name));
+        propose(g, name, w->listener_tls[i]);
+    }
+    for (uint32_t i = 0; !w && i < c->server_listen.count; i++)
+        propose(g, c->server_listen.address[i], false);
+    for (uint32_t i = 0; !w && i < c->server_tls_listen.count; i++)
+        propose(g, c->server_tls_listen.address[i], true);
 }
 
 /* In a lab the first address that is listened on will do; else nobody but the operator knows it. */
 static void choose_endpoint(struct gateway *g)
 {
     const struct config *c = &g->config;
-    const struct worker *w = &g->workers[0];
-    char *out = g->membership.endpoint, name[128] = "";
-    snprintf(out, IICP_ENDPOINT_MAX + 1, "%s", c->directory_public_endpoint);
-    for (uint32_t i = 0; !out[0] && c->directory_url[0] && c->directory_allow_private && i < w->listener_count; i++) {
-        listen_name(w->listeners[i], name, sizeof(name)); /* the port may be of the kernel's choice */
-        if (leads_here(name))
-            snprintf(out, IICP_ENDPOINT_MAX + 1, "%s://%s", w->listener_tls[i] ? "https" : "http", name);
-    }
+    snprintf(g->membership.endpoint, IICP_ENDPOINT_MAX + 1, "%s", c->directory_public_endpoint);
+    if (c->directory_url[0] && c->directory_allow_private)
+        propose_listeners(g);
 }
 
 static int describe_capabilities(struct gateway *g)
@@ -248,6 +268,7 @@ void membership_describe(struct gateway *g, struct directory_options *o)
         .backend_has_tags = c->backend_type == CONFIG_BACKEND_OLLAMA || c->backend_type == CONFIG_BACKEND_CUSTOM,
         .cx = m->cx.has_cx ? &m->cx : NULL,
     };
+    iicp_windows_to_utc(&m->windows, zone_offset_s(m->zone, time(NULL)), &o->registration.availability);
 }
 
 int membership_open(struct gateway *g)

@@ -3,6 +3,7 @@
  * serving uses. */
 #include "register.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include "gateway/control/store.h"
@@ -157,7 +158,8 @@ int register_main(int argc, char **argv, char **envp, const struct register_node
     int code = options_config(&options, envp, &config);
     if (code == 0) {
         uint32_t max_concurrent = config.admission_max_concurrent;
-        code = node->describe(node->context, &config, &o) < 0 ? EXIT_CONFIG : register_as(&o, max_concurrent);
+        int rc = node->describe(node->context, &config, &o);
+        code = rc == 0 ? register_as(&o, max_concurrent) : rc == -EBUSY ? EXIT_REFUSED : EXIT_CONFIG;
         node->forget(node->context);
     }
     config_finish(&config);

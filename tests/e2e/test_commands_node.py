@@ -261,6 +261,37 @@ class Register(InFolder):
             code, _out, err = self.run_in("deregister", *common)
             self.assertIn(code, (0, 1), err)  # it knows the node no longer: 404, or 401 for its token
 
+    def test_it_tells_what_serving_would_tell(self):
+        """In a lab no address need be given, and clients want a key."""
+        with Devnet() as d:
+            port = free_port()
+            here = "--server.listen=127.0.0.1:%d" % port
+            lab = ("--directory.url=" + d.url, "--directory.allow_private=true", "--node.id=n1",
+                   "--availability.windows=08:00-09:00@0.5", "--availability.timezone=UTC", here)
+            with Gateway("--server.workers=1", here):
+                code, _out, err = self.run_in("register", *lab)
+                self.assertEqual(code, 0, err)
+            once = d.view("n1")["registration"]
+            with Gateway("--server.workers=1", *lab, env={"IICP_HOME": self.state}):
+                wait_for(lambda: d.view("n1")["heartbeats"], 30, "the node to register by itself")
+                served = d.view("n1")["registration"]
+            for volatile in (once, served):
+                volatile.pop("current_node_token", None)
+            self.assertEqual(once, served)
+            self.assertEqual(once["endpoint"], "http://127.0.0.1:%d" % port)
+
+    def test_a_node_that_serves_registers_by_itself(self):
+        """Else the two would void each other's tokens."""
+        with Devnet() as d:
+            here = ("--directory.url=" + d.url, "--directory.allow_private=true", "--node.id=n1",
+                    "--server.listen=127.0.0.1:%d" % free_port())
+            with Gateway("--server.workers=1", *here, env={"IICP_HOME": self.state}):
+                wait_for(lambda: "n1" in d.found(), 30, "n1 to be registered")
+                code, out, err = self.run_in("register", *here)
+                self.assertEqual((code, out), (1, ""), err)
+                self.assertIn('another process is the node "default"', err)
+                self.assertEqual(d.view("n1")["registrations"], 1)
+
     def test_without_directory_credentials_or_answer(self):
         self.assertEqual(self.run_in("register")[0], 1)
         nowhere = "--directory.url=http://127.0.0.1:%d" % free_port()
