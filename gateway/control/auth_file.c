@@ -31,10 +31,18 @@ static bool member(const struct tg_json_doc *doc, const char *key, char *out, si
     return len > 0;
 }
 
+/* However the two are spelled: a slash more must not cost the proof of who we are. */
+static bool same_directory(const char *a, const char *b)
+{
+    char first[1100], second[1100];
+    return iicp_directory_url(text(a), "", first, sizeof(first)) &&
+           iicp_directory_url(text(b), "", second, sizeof(second)) && strcmp(first, second) == 0;
+}
+
 static void take(struct auth *a, const struct tg_json_doc *doc)
 {
     char directory[1100], id[sizeof(a->node_id)], key[2 * CRYPTO_KEY_BYTES + 1];
-    if (!member(doc, "directory", directory, sizeof(directory)) || strcmp(directory, a->link->url) != 0) {
+    if (!member(doc, "directory", directory, sizeof(directory)) || !same_directory(directory, a->link->url)) {
         log_info("credentials: the stored ones are for another directory, not used");
         return;
     }
