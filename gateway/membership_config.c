@@ -179,7 +179,7 @@ static int describe_capabilities(struct gateway *g)
         return -ENOMEM;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t count = 0;
-        if (g->node.model[0])
+        if (g->node.model[0] && strcmp(g->node.model, g->instances[i]->name) != 0) /* directories want them distinct */
             m->models[2 * i + count++] = text(g->node.model);
         m->models[2 * i + count++] = text(g->instances[i]->name);
         m->intents[i] = g->instances[i]->intent;

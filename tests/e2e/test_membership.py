@@ -483,6 +483,14 @@ class Outside(unittest.TestCase):
             self.assertEqual(len(g.lines_with("registration refused")), 1)
             self.assertEqual(g.echo().status, 200)
 
+    def test_a_model_of_a_runners_name_is_told_once(self):
+        """Directories refuse models that are not distinct."""
+        with Devnet() as d, Node(d, "--node.model=echo") as g:
+            g.wait_log("registered as n1")
+            models = [c["models"] for c in g.known()["registration"]["capabilities"]]
+            self.assertEqual(models, [["echo"], ["echo", "noop"], ["echo", "digits"]])
+            self.assertEqual(g.health()["models"], ["echo", "noop", "digits"])
+
     def test_a_directory_that_is_away_at_the_start_is_joined_later(self):
         with Devnet() as d:
             port = d.port
