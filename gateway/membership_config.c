@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 #include "gateway/base/log.h"
+#include "gateway/control/auth_file.h"
 #include "gateway/control/cx_key.h"
 #include "gateway/control/outbound.h"
 #include "gateway/control/store.h"
@@ -106,7 +107,8 @@ static bool cx_wanted(const struct config *c)
     return c->cx_mode == CONFIG_CX_ON || (c->cx_mode == CONFIG_CX_AUTO && (c->directory_url[0] || c->cx_key_dir[0]));
 }
 
-/* Without one where one is needed, clients that insist on it go elsewhere: said, but no reason not to serve. */
+/* Without one where one is needed, clients that insist on it go elsewhere: said, but no reason not to serve. One that
+ * others can read is: it would be used on in the belief that it is a secret. */
 static int cx_open(struct gateway *g)
 {
     struct membership *m = &g->membership;
@@ -114,7 +116,7 @@ static int cx_open(struct gateway *g)
     struct tg_json_writer w;
     int rc = cx_key_load(m->crypto, g->config.cx_key_dir, m->state_dir, g->node.id, &m->cx, &why);
     if (rc < 0) {
-        bool must = g->config.cx_mode == CONFIG_CX_ON;
+        bool must = g->config.cx_mode == CONFIG_CX_ON || rc == -EKEYREJECTED;
         m->cx = (struct iicp_keys){0};
         log_write(must ? TG_LOG_ERROR : TG_LOG_WARN, "no confidential tasks: %s", why);
         return must ? rc : 0;
@@ -312,5 +314,7 @@ static int lock_name(struct gateway *g)
 int membership_secure(struct gateway *g)
 {
     int rc = g->config.directory_url[0] ? lock_name(g) : 0;
+    if (rc == 0 && g->config.directory_url[0])
+        rc = auth_file_check(g->membership.state_dir, g->config.node_name);
     return rc == 0 && cx_wanted(&g->config) ? cx_open(g) : rc;
 }

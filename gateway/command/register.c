@@ -159,7 +159,8 @@ int register_main(int argc, char **argv, char **envp, const struct register_node
     if (code == 0) {
         uint32_t max_concurrent = config.admission_max_concurrent;
         int rc = node->describe(node->context, &config, &o);
-        code = rc == 0 ? register_as(&o, max_concurrent) : rc == -EBUSY ? EXIT_REFUSED : EXIT_CONFIG;
+        bool configured = rc != -EBUSY && rc != -EKEYREJECTED; /* then it is the state folder's fault */
+        code = rc == 0 ? register_as(&o, max_concurrent) : configured ? EXIT_CONFIG : EXIT_REFUSED;
         node->forget(node->context);
     }
     config_finish(&config);

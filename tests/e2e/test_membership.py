@@ -322,16 +322,19 @@ class Files(unittest.TestCase):
                     self.assertEqual(stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode), 0o600, name)
             self.assertGreaterEqual(seen, 5)
 
-    def test_credentials_that_others_can_read_are_not_used(self):
+    def test_with_credentials_that_others_can_read_nothing_starts(self):
         home = Home()
         with Devnet() as d:
             with Node(d, home=home) as g:
                 g.wait_log("registered as n1")
-            os.chmod(home.file("nodes", "default.json"), 0o644)
+            path = home.file("nodes", "default.json")
+            os.chmod(path, 0o640)
+            g = Node(d, home=home, ready=False)
+            self.assertEqual(g.wait(), 1)
+            self.assertRegex(g.log(), r"credentials: .*default\.json is open to others than its owner; chmod 0600 it")
+            os.chmod(path, 0o600)
             with Node(d, home=home) as g:
-                g.wait_log("can be read by others, not used")
-                self.assertIn("registered as n1", g.wait_log("registered as n1").string)
-                self.assertEqual(stat.S_IMODE(os.stat(home.file("nodes", "default.json")).st_mode), 0o600)
+                g.wait_log("registered as n1")
 
 
 class Restarts(unittest.TestCase):
@@ -343,7 +346,7 @@ class Restarts(unittest.TestCase):
             before = home.credentials()
             g.kill()
             with Node(d, home=home) as g:
-                g.wait_log("registered as n1, known from before")
+                g.wait_log("registered as n1")
                 n = g.wait_known(lambda n: n["registrations"] >= 2, "a second registration")
                 self.assertEqual(n["registration"]["current_node_token"], "(hidden)")
                 g.wait_beats(3)
