@@ -87,13 +87,41 @@ static int check_url(const char *key, const char *url)
     return -EINVAL;
 }
 
+/* What the operator wrote is told as it stands, if it is an object at all; the directory knows what belongs into it. */
+static int read_object(const char *key, const char *path, char out[static MEMBERSHIP_OBJECT_BYTES])
+{
+    struct tg_json_node nodes[TG_JSON_NODES_MAX(MEMBERSHIP_OBJECT_BYTES)];
+    struct tg_json_doc doc = {.nodes = nodes, .capacity = TG_ARRAY_SIZE(nodes)};
+    struct tg_json_error err;
+    out[0] = '\0';
+    int64_t len = path[0] ? store_read(path, false, out, MEMBERSHIP_OBJECT_BYTES - 1) : 0;
+    if (len < 0) {
+        log_error("%s: %s cannot be read: %s", key, path, strerror((int)-len));
+        return -EINVAL;
+    }
+    out[len] = '\0';
+    if (!path[0] || (tg_json_parse(&doc, out, (size_t)len, &err) == 0 && nodes[0].type == TG_JSON_OBJECT))
+        return 0;
+    log_error("%s: %s holds no JSON object", key, path);
+    return -EINVAL;
+}
+
+static int read_objects(const struct config *c, char delegation[static MEMBERSHIP_OBJECT_BYTES],
+                        char manifest[static MEMBERSHIP_OBJECT_BYTES])
+{
+    int rc = read_object("directory.operator_delegation", c->directory_operator_delegation, delegation);
+    return read_object("directory.policy_manifest", c->directory_policy_manifest, manifest) < 0 ? -EINVAL : rc;
+}
+
 int membership_check(const struct gateway *g)
 {
+    char delegation[MEMBERSHIP_OBJECT_BYTES], manifest[MEMBERSHIP_OBJECT_BYTES];
     const struct config *c = &g->config;
     double multiplier;
     int rc = check_risks(g);
     rc = check_windows(c) < 0 ? -EINVAL : rc;
     rc = read_multiplier(c, &multiplier) < 0 ? -EINVAL : rc;
+    rc = read_objects(c, delegation, manifest) < 0 ? -EINVAL : rc;
     rc = check_url("directory.url", c->directory_url) < 0 ? -EINVAL : rc;
     rc = check_url("directory.public_endpoint", c->directory_public_endpoint) < 0 ? -EINVAL : rc;
     rc = check_url("backend.url", c->backend_url) < 0 ? -EINVAL : rc;
@@ -190,6 +218,8 @@ static int describe_capabilities(struct gateway *g)
             .intent = text(g->instances[i]->intent),
             .models = {&m->models[2 * i], count},
             .max_tokens = g->config.node_max_tokens,
+            .quantization = text(g->config.node_quantization),
+            .inference_engine = text(g->config.node_inference_engine),
         };
     }
     return 0;
@@ -238,6 +268,8 @@ static struct iicp_registration registration_of(struct gateway *g)
         .sdk_version = TG_STR(TASKGATE_VERSION),
         .implementation_name = TG_STR("taskgate"),
         .implementation_version = TG_STR(TASKGATE_VERSION),
+        .policy_manifest = text(m->manifest),
+        .operator_delegation = text(m->delegation),
         .operator_display_name = text(c->directory_operator_name),
         .cip = g->node.cip,
     };
@@ -262,7 +294,9 @@ void membership_describe(struct gateway *g, struct directory_options *o)
         .registration = registration_of(g),
         .from_backend = m->from_backend,
         .pricing = {.declared = c->pricing_enabled, .multiplier = m->multiplier,
-                    .model = (enum iicp_pricing_model)c->pricing_model},
+                    .model = (enum iicp_pricing_model)c->pricing_model,
+                    .effective_from = text(c->pricing_effective_from),
+                    .effective_until = text(c->pricing_effective_until)},
         .sign_pricing = c->pricing_sign,
         .receipts = c->receipts_enabled,
         .receipts_max = c->receipts_entries,
@@ -290,7 +324,8 @@ int membership_open(struct gateway *g)
     g->node.report = (c->directory_url[0] && c->receipts_enabled ? IICP_WANT_RECEIPT : 0u) |
                      (c->trace_endpoint[0] ? IICP_WANT_SPAN : 0u);
     read_multiplier(c, &m->multiplier);
-    return membership_read_windows(c, &m->windows, &m->zone);
+    rc = read_objects(c, m->delegation, m->manifest);
+    return rc < 0 ? rc : membership_read_windows(c, &m->windows, &m->zone);
 }
 
 /* Two processes that take turns in registering as one node would void each other's credentials for ever. */
