@@ -78,6 +78,13 @@ class Init(InFolder):
         self.assertNotIn(secret["private_key"], out)
         self.assertEqual(run_once("serve", "--check-config", "--config", self.path)[0], 0)
 
+    def test_what_to_do_next_names_the_port_that_was_asked_for(self):
+        for listen, called in ((":7001", "127.0.0.1:7001"), ("0.0.0.0:7002", "127.0.0.1:7002"), ("[::]:7003", "127.0.0.1:7003"),
+                               ("192.0.2.7:7004", "192.0.2.7:7004")):
+            code, out, err = self.init("--yes", "--force", "--listen", listen)
+            self.assertEqual(code, 0, err)
+            self.assertIn("curl -s http://%s/iicp/health\n" % called, out)
+
     def test_nothing_is_replaced_unless_asked_and_a_key_never(self):
         self.assertEqual(self.init("--node-id", "n1")[0], 0)
         first = open(self.path, encoding="utf-8").read()
