@@ -274,6 +274,11 @@ class Canaries(unittest.TestCase):
                 for where, text in seen.items():
                     self.assertNotIn(secret.encode(), text, "%s in %s" % (what, where))
 
+    def test_no_core_is_ever_dumped(self):
+        with Node(None) as g:
+            with open("/proc/%d/limits" % g.process.pid, encoding="ascii") as f:
+                self.assertRegex(f.read(), r"(?m)^Max core file size +0 +0 ")
+
     def test_the_devnet_log_has_none_either(self):
         d, g = member()
         with d:
