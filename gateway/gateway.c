@@ -355,6 +355,8 @@ int gateway_describe(struct gateway *g, struct config *config, struct directory_
     if (rc == 0)
         rc = membership_open(g);
     if (rc == 0)
+        rc = membership_secure(g);
+    if (rc == 0)
         membership_describe(g, out);
     return rc;
 }

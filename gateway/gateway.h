@@ -95,7 +95,8 @@ int gateway_check(struct gateway *g, struct config *config);
 
 /**
  * What a directory would be told, without serving: `taskgate register`. Takes over @config; @out borrows from @g. To be
- * ended with gateway_stop() in every case. Returns 0, or negative errno with the reasons on stderr.
+ * ended with gateway_stop() in every case. Returns 0, -EBUSY if the node serves and registers by itself, or other negative
+ * errno, with the reasons on stderr.
  */
 int gateway_describe(struct gateway *g, struct config *config, struct directory_options *out);
 

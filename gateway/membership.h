@@ -15,11 +15,13 @@
 struct gateway;
 
 #define MEMBERSHIP_CX_TEXT_BYTES 256
+#define MEMBERSHIP_OBJECT_BYTES 4096
 
 struct membership {
     struct crypto *crypto;
     struct iicp_keys cx; /* has_cx says whether there is a key */
     char cx_text[MEMBERSHIP_CX_TEXT_BYTES];
+    char delegation[MEMBERSHIP_OBJECT_BYTES], manifest[MEMBERSHIP_OBJECT_BYTES]; /* the operator's; empty: none */
     char state_dir[1280]; /* empty: there is none */
     bool locked;          /* lock_fd keeps other processes from being this node */
     int lock_fd;

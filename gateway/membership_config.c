@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <stdio.h>
+#include <time.h>
 #include "gateway/base/log.h"
+#include "gateway/control/auth_file.h"
 #include "gateway/control/cx_key.h"
 #include "gateway/control/outbound.h"
 #include "gateway/control/store.h"
@@ -85,13 +87,41 @@ static int check_url(const char *key, const char *url)
     return -EINVAL;
 }
 
+/* What the operator wrote is told as it stands, if it is an object at all; the directory knows what belongs into it. */
+static int read_object(const char *key, const char *path, char out[static MEMBERSHIP_OBJECT_BYTES])
+{
+    struct tg_json_node nodes[TG_JSON_NODES_MAX(MEMBERSHIP_OBJECT_BYTES)];
+    struct tg_json_doc doc = {.nodes = nodes, .capacity = TG_ARRAY_SIZE(nodes)};
+    struct tg_json_error err;
+    out[0] = '\0';
+    int64_t len = path[0] ? store_read(path, false, out, MEMBERSHIP_OBJECT_BYTES - 1) : 0;
+    if (len < 0) {
+        log_error("%s: %s cannot be read: %s", key, path, strerror((int)-len));
+        return -EINVAL;
+    }
+    out[len] = '\0';
+    if (!path[0] || (tg_json_parse(&doc, out, (size_t)len, &err) == 0 && nodes[0].type == TG_JSON_OBJECT))
+        return 0;
+    log_error("%s: %s holds no JSON object", key, path);
+    return -EINVAL;
+}
+
+static int read_objects(const struct config *c, char delegation[static MEMBERSHIP_OBJECT_BYTES],
+                        char manifest[static MEMBERSHIP_OBJECT_BYTES])
+{
+    int rc = read_object("directory.operator_delegation", c->directory_operator_delegation, delegation);
+    return read_object("directory.policy_manifest", c->directory_policy_manifest, manifest) < 0 ? -EINVAL : rc;
+}
+
 int membership_check(const struct gateway *g)
 {
+    char delegation[MEMBERSHIP_OBJECT_BYTES], manifest[MEMBERSHIP_OBJECT_BYTES];
     const struct config *c = &g->config;
     double multiplier;
     int rc = check_risks(g);
     rc = check_windows(c) < 0 ? -EINVAL : rc;
     rc = read_multiplier(c, &multiplier) < 0 ? -EINVAL : rc;
+    rc = read_objects(c, delegation, manifest) < 0 ? -EINVAL : rc;
     rc = check_url("directory.url", c->directory_url) < 0 ? -EINVAL : rc;
     rc = check_url("directory.public_endpoint", c->directory_public_endpoint) < 0 ? -EINVAL : rc;
     rc = check_url("backend.url", c->backend_url) < 0 ? -EINVAL : rc;
@@ -105,7 +135,8 @@ static bool cx_wanted(const struct config *c)
     return c->cx_mode == CONFIG_CX_ON || (c->cx_mode == CONFIG_CX_AUTO && (c->directory_url[0] || c->cx_key_dir[0]));
 }
 
-/* Without one where one is needed, clients that insist on it go elsewhere: said, but no reason not to serve. */
+/* Without one where one is needed, clients that insist on it go elsewhere: said, but no reason not to serve. One that
+ * others can read is: it would be used on in the belief that it is a secret. */
 static int cx_open(struct gateway *g)
 {
     struct membership *m = &g->membership;
@@ -113,7 +144,7 @@ static int cx_open(struct gateway *g)
     struct tg_json_writer w;
     int rc = cx_key_load(m->crypto, g->config.cx_key_dir, m->state_dir, g->node.id, &m->cx, &why);
     if (rc < 0) {
-        bool must = g->config.cx_mode == CONFIG_CX_ON;
+        bool must = g->config.cx_mode == CONFIG_CX_ON || rc == -EKEYREJECTED;
         m->cx = (struct iicp_keys){0};
         log_write(must ? TG_LOG_ERROR : TG_LOG_WARN, "no confidential tasks: %s", why);
         return must ? rc : 0;
@@ -130,21 +161,40 @@ static int cx_open(struct gateway *g)
 static bool leads_here(const char *name)
 {
     bool address = name[0] == '[' || (name[0] >= '0' && name[0] <= '9');
-    return address && strncmp(name, "0.0.0.0:", 8) != 0 && strncmp(name, "[::]:", 5) != 0;
+    const char *port = strrchr(name, ':');
+    bool known = port && strcmp(port, ":0") != 0;
+    return address && known && strncmp(name, "0.0.0.0:", 8) != 0 && strncmp(name, "[::]:", 5) != 0;
+}
+
+static void propose(struct gateway *g, const char *name, bool tls)
+{
+    if (!g->membership.endpoint[0] && leads_here(name))
+        snprintf(g->membership.endpoint, IICP_ENDPOINT_MAX + 1, "%s://%s", tls ? "https" : "http", name);
+}
+
+/* Ports may be of the kernel's choice: listeners know. Who only registers has none, and goes by what is configured. */
+static void propose_listeners(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    const struct worker *w = g->workers;
+    char name[128] = "";
+    for (uint32_t i = 0; w && i < w->listener_count; i++) {
+        listen_name(w->listeners[i], name, sizeof(name));
+        propose(g, name, w->listener_tls[i]);
+    }
+    for (uint32_t i = 0; !w && i < c->server_listen.count; i++)
+        propose(g, c->server_listen.address[i], false);
+    for (uint32_t i = 0; !w && i < c->server_tls_listen.count; i++)
+        propose(g, c->server_tls_listen.address[i], true);
 }
 
 /* In a lab the first address that is listened on will do; else nobody but the operator knows it. */
 static void choose_endpoint(struct gateway *g)
 {
     const struct config *c = &g->config;
-    const struct worker *w = &g->workers[0];
-    char *out = g->membership.endpoint, name[128] = "";
-    snprintf(out, IICP_ENDPOINT_MAX + 1, "%s", c->directory_public_endpoint);
-    for (uint32_t i = 0; !out[0] && c->directory_url[0] && c->directory_allow_private && i < w->listener_count; i++) {
-        listen_name(w->listeners[i], name, sizeof(name)); /* the port may be of the kernel's choice */
-        if (leads_here(name))
-            snprintf(out, IICP_ENDPOINT_MAX + 1, "%s://%s", w->listener_tls[i] ? "https" : "http", name);
-    }
+    snprintf(g->membership.endpoint, IICP_ENDPOINT_MAX + 1, "%s", c->directory_public_endpoint);
+    if (c->directory_url[0] && c->directory_allow_private)
+        propose_listeners(g);
 }
 
 static int describe_capabilities(struct gateway *g)
@@ -159,7 +209,7 @@ static int describe_capabilities(struct gateway *g)
         return -ENOMEM;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t count = 0;
-        if (g->node.model[0])
+        if (g->node.model[0] && strcmp(g->node.model, g->instances[i]->name) != 0) /* directories want them distinct */
             m->models[2 * i + count++] = text(g->node.model);
         m->models[2 * i + count++] = text(g->instances[i]->name);
         m->intents[i] = g->instances[i]->intent;
@@ -168,6 +218,8 @@ static int describe_capabilities(struct gateway *g)
             .intent = text(g->instances[i]->intent),
             .models = {&m->models[2 * i], count},
             .max_tokens = g->config.node_max_tokens,
+            .quantization = text(g->config.node_quantization),
+            .inference_engine = text(g->config.node_inference_engine),
         };
     }
     return 0;
@@ -216,6 +268,8 @@ static struct iicp_registration registration_of(struct gateway *g)
         .sdk_version = TG_STR(TASKGATE_VERSION),
         .implementation_name = TG_STR("taskgate"),
         .implementation_version = TG_STR(TASKGATE_VERSION),
+        .policy_manifest = text(m->manifest),
+        .operator_delegation = text(m->delegation),
         .operator_display_name = text(c->directory_operator_name),
         .cip = g->node.cip,
     };
@@ -240,7 +294,9 @@ void membership_describe(struct gateway *g, struct directory_options *o)
         .registration = registration_of(g),
         .from_backend = m->from_backend,
         .pricing = {.declared = c->pricing_enabled, .multiplier = m->multiplier,
-                    .model = (enum iicp_pricing_model)c->pricing_model},
+                    .model = (enum iicp_pricing_model)c->pricing_model,
+                    .effective_from = text(c->pricing_effective_from),
+                    .effective_until = text(c->pricing_effective_until)},
         .sign_pricing = c->pricing_sign,
         .receipts = c->receipts_enabled,
         .receipts_max = c->receipts_entries,
@@ -248,6 +304,7 @@ void membership_describe(struct gateway *g, struct directory_options *o)
         .backend_has_tags = c->backend_type == CONFIG_BACKEND_OLLAMA || c->backend_type == CONFIG_BACKEND_CUSTOM,
         .cx = m->cx.has_cx ? &m->cx : NULL,
     };
+    iicp_windows_to_utc(&m->windows, zone_offset_s(m->zone, time(NULL)), &o->registration.availability);
 }
 
 int membership_open(struct gateway *g)
@@ -267,7 +324,8 @@ int membership_open(struct gateway *g)
     g->node.report = (c->directory_url[0] && c->receipts_enabled ? IICP_WANT_RECEIPT : 0u) |
                      (c->trace_endpoint[0] ? IICP_WANT_SPAN : 0u);
     read_multiplier(c, &m->multiplier);
-    return membership_read_windows(c, &m->windows, &m->zone);
+    rc = read_objects(c, m->delegation, m->manifest);
+    return rc < 0 ? rc : membership_read_windows(c, &m->windows, &m->zone);
 }
 
 /* Two processes that take turns in registering as one node would void each other's credentials for ever. */
@@ -291,5 +349,7 @@ static int lock_name(struct gateway *g)
 int membership_secure(struct gateway *g)
 {
     int rc = g->config.directory_url[0] ? lock_name(g) : 0;
+    if (rc == 0 && g->config.directory_url[0])
+        rc = auth_file_check(g->membership.state_dir, g->config.node_name);
     return rc == 0 && cx_wanted(&g->config) ? cx_open(g) : rc;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/control/control.h"
@@ -162,6 +163,13 @@ static void block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* Keys and payloads lie in this memory. Executor processes inherit it. */
+static void forbid_core_dumps(void)
+{
+    if (setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) < 0)
+        log_warn("core dumps cannot be forbidden: %s", strerror(errno));
+}
+
 static int start(struct serve *s, struct config *config)
 {
     struct control_options o = {"taskgate/" TASKGATE_VERSION, on_signal, s};
@@ -182,6 +190,7 @@ int serve_main(struct config *config, const struct serve_source *source)
 {
     struct serve s = {.source = source};
     block_signals();
+    forbid_core_dumps();
     if (start(&s, config) < 0)
         return EXIT_NO_START;
     notify_ready();

@@ -100,14 +100,21 @@ static void defaults(struct init *in, char uuid[static ENVELOPE_ID_BYTES])
     fill(&in->backend, "");
 }
 
+/* Where a listener on all addresses is found by who stands beside it. */
+static bool on_all_addresses(const char *listen)
+{
+    return listen[0] == ':' || strncmp(listen, "0.0.0.0:", 8) == 0 || strncmp(listen, "[::]:", 5) == 0;
+}
+
 static void next_steps(const struct init *in)
 {
+    bool all = on_all_addresses(in->listen);
     printf("\nnext:\n"
            "  taskgate doctor --config %s      look at this host\n"
            "  taskgate serve --config %s       serve%s\n"
-           "  curl -s http://%s/iicp/health\n",
-           in->output, in->output, in->directory[0] ? ", and register" : "",
-           in->listen[0] == ':' ? "127.0.0.1:9484" : in->listen);
+           "  curl -s http://%s%s/iicp/health\n",
+           in->output, in->output, in->directory[0] ? ", and register" : "", all ? "127.0.0.1" : "",
+           all ? strrchr(in->listen, ':') : in->listen);
     if (in->directory[0] && !in->endpoint[0] && !in->lab)
         puts("directory.public_endpoint is not set: until it is, the node cannot be registered");
 }

@@ -3,6 +3,7 @@
  * serving uses. */
 #include "register.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include "gateway/control/store.h"
@@ -157,7 +158,9 @@ int register_main(int argc, char **argv, char **envp, const struct register_node
     int code = options_config(&options, envp, &config);
     if (code == 0) {
         uint32_t max_concurrent = config.admission_max_concurrent;
-        code = node->describe(node->context, &config, &o) < 0 ? EXIT_CONFIG : register_as(&o, max_concurrent);
+        int rc = node->describe(node->context, &config, &o);
+        bool configured = rc != -EBUSY && rc != -EKEYREJECTED; /* then it is the state folder's fault */
+        code = rc == 0 ? register_as(&o, max_concurrent) : configured ? EXIT_CONFIG : EXIT_REFUSED;
         node->forget(node->context);
     }
     config_finish(&config);

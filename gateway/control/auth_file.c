@@ -15,12 +15,19 @@ static struct tg_str text(const char *s)
     return (struct tg_str){s, strlen(s)};
 }
 
-static bool file_path(const struct auth *a, char out[static STORE_PATH_MAX])
+static bool file_path(const char *state_dir, const char *name, char out[static STORE_PATH_MAX])
 {
-    int n = a->options.state_dir
-                ? snprintf(out, STORE_PATH_MAX, "%s/nodes/%s.json", a->options.state_dir, a->options.name)
-                : 0;
+    int n = state_dir ? snprintf(out, STORE_PATH_MAX, "%s/nodes/%s.json", state_dir, name) : 0;
     return n > 0 && n < STORE_PATH_MAX;
+}
+
+int auth_file_check(const char *state_dir, const char *name)
+{
+    char path[STORE_PATH_MAX];
+    if (!file_path(state_dir, name, path) || !store_exposed(path))
+        return 0;
+    log_error("credentials: %s is open to others than its owner; chmod 0600 it, or remove it to register anew", path);
+    return -EKEYREJECTED;
 }
 
 static bool member(const struct tg_json_doc *doc, const char *key, char *out, size_t cap)
@@ -31,10 +38,18 @@ static bool member(const struct tg_json_doc *doc, const char *key, char *out, si
     return len > 0;
 }
 
+/* However the two are spelled: a slash more must not cost the proof of who we are. */
+static bool same_directory(const char *a, const char *b)
+{
+    char first[1100], second[1100];
+    return iicp_directory_url(text(a), "", first, sizeof(first)) &&
+           iicp_directory_url(text(b), "", second, sizeof(second)) && strcmp(first, second) == 0;
+}
+
 static void take(struct auth *a, const struct tg_json_doc *doc)
 {
     char directory[1100], id[sizeof(a->node_id)], key[2 * CRYPTO_KEY_BYTES + 1];
-    if (!member(doc, "directory", directory, sizeof(directory)) || strcmp(directory, a->link->url) != 0) {
+    if (!member(doc, "directory", directory, sizeof(directory)) || !same_directory(directory, a->link->url)) {
         log_info("credentials: the stored ones are for another directory, not used");
         return;
     }
@@ -63,7 +78,7 @@ static void parse(struct auth *a, const char *bytes, size_t len)
 void auth_file_load(struct auth *a)
 {
     char path[STORE_PATH_MAX], bytes[FILE_BYTES_MAX];
-    if (!file_path(a, path))
+    if (!file_path(a->options.state_dir, a->options.name, path))
         return;
     int64_t len = store_read(path, true, bytes, sizeof(bytes));
     if (len >= 0)
@@ -85,7 +100,7 @@ int auth_file_save(const struct auth *a)
 {
     char path[STORE_PATH_MAX], bytes[FILE_BYTES_MAX], key[2 * CRYPTO_KEY_BYTES + 1] = "";
     struct tg_json_writer w;
-    if (!file_path(a, path))
+    if (!file_path(a->options.state_dir, a->options.name, path))
         return 0;
     if (a->has_directory_key)
         hex_write(key, a->directory_key, sizeof(a->directory_key));

@@ -5,6 +5,9 @@
 
 #include "auth.h"
 
+/** 0, or -EKEYREJECTED after having logged that others can read what is stored. */
+int auth_file_check(const char *state_dir, const char *name);
+
 /** Fill in what is stored for this directory and node id, if anything. Problems are logged. */
 void auth_file_load(struct auth *a);
 

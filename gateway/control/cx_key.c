@@ -49,8 +49,11 @@ int cx_key_load(struct crypto *c, const char *key_dir, const char *state_dir, co
     int rc = key_path(c, key_dir, state_dir, node_id, path);
     if (rc < 0)
         return rc;
+    *why = "others can read the key file; chmod 0600 it";
+    if (store_exposed(path))
+        return -EKEYREJECTED;
     int64_t len = store_read(path, true, text, sizeof(text));
-    *why = len == -EACCES ? "others can read the key file" : "the key file cannot be read";
+    *why = "the key file cannot be read";
     if (len >= 0) {
         *why = "the key file is damaged";
         rc = iicp_cx_key_read(c, keys, (struct tg_str){text, (size_t)len});

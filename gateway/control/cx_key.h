@@ -10,8 +10,8 @@
 
 /**
  * Load the key of @node_id from @key_dir, else from cx/ below @state_dir (either may be NULL or empty, not
- * both); make one if there is none. Sets the cx members of @keys. Returns 0 or negative errno, with what is
- * wrong in *why (static text): a damaged or readable key is never replaced.
+ * both); make one if there is none. Sets the cx members of @keys. Returns 0, -EKEYREJECTED if others can read it, or
+ * other negative errno, with what is wrong in *why (static text): a damaged or readable key is never replaced.
  */
 int cx_key_load(struct crypto *c, const char *key_dir, const char *state_dir, const char *node_id,
                 struct iicp_keys *keys, const char **why);

@@ -180,6 +180,12 @@ int64_t store_read(const char *path, bool secret, char *out, size_t cap)
     return rc;
 }
 
+bool store_exposed(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISREG(s.st_mode) && !kept_secret(&s);
+}
+
 int store_lock(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

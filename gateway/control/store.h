@@ -28,6 +28,9 @@ int store_write_fast(const char *path, struct tg_str content);
  */
 int64_t store_read(const char *path, bool secret, char *out, size_t cap);
 
+/** Is it there, and open to others than us and root? What that is, is no secret any more. */
+bool store_exposed(const char *path);
+
 /** Take the lock file, or -EBUSY if another process holds it. Returns a descriptor to keep open. */
 int store_lock(const char *path);
 

@@ -16,7 +16,8 @@ static void write_names(const struct iicp_node *node, struct tg_json_writer *w)
     if (node->model[0])
         tg_json_write_string(w, text(node->model));
     for (uint32_t i = 0; i < node->instance_count; i++)
-        tg_json_write_string(w, text(node->instances[i]->name));
+        if (strcmp(node->instances[i]->name, node->model) != 0)
+            tg_json_write_string(w, text(node->instances[i]->name));
     tg_json_write_end_array(w);
     TG_JSON_KEY(w, "intent");
     tg_json_write_string(w, text(node->instance_count ? node->instances[0]->intent : ""));

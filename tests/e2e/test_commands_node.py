@@ -78,6 +78,13 @@ class Init(InFolder):
         self.assertNotIn(secret["private_key"], out)
         self.assertEqual(run_once("serve", "--check-config", "--config", self.path)[0], 0)
 
+    def test_what_to_do_next_names_the_port_that_was_asked_for(self):
+        for listen, called in ((":7001", "127.0.0.1:7001"), ("0.0.0.0:7002", "127.0.0.1:7002"), ("[::]:7003", "127.0.0.1:7003"),
+                               ("192.0.2.7:7004", "192.0.2.7:7004")):
+            code, out, err = self.init("--yes", "--force", "--listen", listen)
+            self.assertEqual(code, 0, err)
+            self.assertIn("curl -s http://%s/iicp/health\n" % called, out)
+
     def test_nothing_is_replaced_unless_asked_and_a_key_never(self):
         self.assertEqual(self.init("--node-id", "n1")[0], 0)
         first = open(self.path, encoding="utf-8").read()
@@ -260,6 +267,37 @@ class Register(InFolder):
             self.assertEqual(d.found(), [])
             code, _out, err = self.run_in("deregister", *common)
             self.assertIn(code, (0, 1), err)  # it knows the node no longer: 404, or 401 for its token
+
+    def test_it_tells_what_serving_would_tell(self):
+        """In a lab no address need be given, and clients want a key."""
+        with Devnet() as d:
+            port = free_port()
+            here = "--server.listen=127.0.0.1:%d" % port
+            lab = ("--directory.url=" + d.url, "--directory.allow_private=true", "--node.id=n1",
+                   "--availability.windows=08:00-09:00@0.5", "--availability.timezone=UTC", here)
+            with Gateway("--server.workers=1", here):
+                code, _out, err = self.run_in("register", *lab)
+                self.assertEqual(code, 0, err)
+            once = d.view("n1")["registration"]
+            with Gateway("--server.workers=1", *lab, env={"IICP_HOME": self.state}):
+                wait_for(lambda: d.view("n1")["heartbeats"], 30, "the node to register by itself")
+                served = d.view("n1")["registration"]
+            for volatile in (once, served):
+                volatile.pop("current_node_token", None)
+            self.assertEqual(once, served)
+            self.assertEqual(once["endpoint"], "http://127.0.0.1:%d" % port)
+
+    def test_a_node_that_serves_registers_by_itself(self):
+        """Else the two would void each other's tokens."""
+        with Devnet() as d:
+            here = ("--directory.url=" + d.url, "--directory.allow_private=true", "--node.id=n1",
+                    "--server.listen=127.0.0.1:%d" % free_port())
+            with Gateway("--server.workers=1", *here, env={"IICP_HOME": self.state}):
+                wait_for(lambda: "n1" in d.found(), 30, "n1 to be registered")
+                code, out, err = self.run_in("register", *here)
+                self.assertEqual((code, out), (1, ""), err)
+                self.assertIn('another process is the node "default"', err)
+                self.assertEqual(d.view("n1")["registrations"], 1)
 
     def test_without_directory_credentials_or_answer(self):
         self.assertEqual(self.run_in("register")[0], 1)

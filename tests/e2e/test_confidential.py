@@ -182,14 +182,31 @@ class Keys(unittest.TestCase):
                 g.wait_log("registration refused: 403 IICP-E049")
                 self.assertEqual(g.echo().status, 200)
 
-    def spoilt(self, spoil, why):
-        """A key file that cannot be used is never replaced: with cx.mode=on nothing starts, with auto it goes without."""
+    def nothing_starts(self, devnet, home, mode, why):
+        g = Node(devnet, "--cx.mode=" + mode, home=home, ready=False)
+        self.assertEqual(g.wait(), 1)
+        self.assertIn("no confidential tasks: " + why, g.log())
+
+    def test_with_a_key_file_that_others_can_read_nothing_starts(self):
         home = Home()
         with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
             with Node(d, home=home) as g:
                 key = self.key(g)
+            os.chmod(self.file(home), 0o644)
+            for mode in ("auto", "on"):
+                self.nothing_starts(d, home, mode, "others can read the key file")
+            os.chmod(self.file(home), 0o600)
+            with Node(d, home=home) as g:
+                self.assertEqual(self.key(g), key)
+
+    def test_a_damaged_key_file(self):
+        """It is never replaced: with cx.mode=on nothing starts, with auto it goes without."""
+        home, why = Home(), "the key file is damaged"
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
+            with Node(d, home=home) as g:
+                key = self.key(g)
             path = self.file(home)
-            spoil(path)
+            os.truncate(path, 40)
             with open(path, "rb") as f:
                 content = f.read()
             with Node(d, home=home) as g:
@@ -197,20 +214,9 @@ class Keys(unittest.TestCase):
                 self.assertEqual(len(g.lines_with("no confidential tasks: " + why)), 1)
                 answer = g.ask(post(Sealed(key, "t", ECHO).request({"text": "x"})))
                 self.assertEqual((answer.status, answer.json()["code"]), (400, "IICP-CX-01"))
-            must = Node(d, "--cx.mode=on", home=home, ready=False)
-            self.assertEqual(must.wait(), 1)
-            self.assertIn(why, must.log())
+            self.nothing_starts(d, home, "on", why)
             with open(path, "rb") as f:
                 self.assertEqual(f.read(), content)
-
-    def test_a_key_file_that_others_can_read(self):
-        self.spoilt(lambda path: os.chmod(path, 0o644), "others can read the key file")
-
-    def test_a_damaged_key_file(self):
-        def cut(path):
-            with open(path, "r+", encoding="utf-8") as f:
-                f.truncate(40)
-        self.spoilt(cut, "the key file is damaged")
 
     def test_a_node_without_a_key_says_so(self):
         with Node(None) as g:
@@ -267,6 +273,11 @@ class Canaries(unittest.TestCase):
                 self.assertGreaterEqual(len(secret), 16)
                 for where, text in seen.items():
                     self.assertNotIn(secret.encode(), text, "%s in %s" % (what, where))
+
+    def test_no_core_is_ever_dumped(self):
+        with Node(None) as g:
+            with open("/proc/%d/limits" % g.process.pid, encoding="ascii") as f:
+                self.assertRegex(f.read(), r"(?m)^Max core file size +0 +0 ")
 
     def test_the_devnet_log_has_none_either(self):
         d, g = member()

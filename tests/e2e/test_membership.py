@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A node's life in a directory: joining, reporting, its files, restarts, leaving. The directory is a real devnet."""
+import base64
 import http.server
 import json
 import os
@@ -11,10 +12,11 @@ import threading
 import time
 import unittest
 
+import ed25519
 import harness
 from client import ECHO, NOOP, noop, post_task
 from devnet import Devnet
-from gateway import RUNNERS, wait_for
+from gateway import RUNNERS, run_once, wait_for
 from harness import variants
 from member import BEAT_MS, STALE, Home, Node, Together, member
 
@@ -322,16 +324,19 @@ class Files(unittest.TestCase):
                     self.assertEqual(stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode), 0o600, name)
             self.assertGreaterEqual(seen, 5)
 
-    def test_credentials_that_others_can_read_are_not_used(self):
+    def test_with_credentials_that_others_can_read_nothing_starts(self):
         home = Home()
         with Devnet() as d:
             with Node(d, home=home) as g:
                 g.wait_log("registered as n1")
-            os.chmod(home.file("nodes", "default.json"), 0o644)
+            path = home.file("nodes", "default.json")
+            os.chmod(path, 0o640)
+            g = Node(d, home=home, ready=False)
+            self.assertEqual(g.wait(), 1)
+            self.assertRegex(g.log(), r"credentials: .*default\.json is open to others than its owner; chmod 0600 it")
+            os.chmod(path, 0o600)
             with Node(d, home=home) as g:
-                g.wait_log("can be read by others, not used")
-                self.assertIn("registered as n1", g.wait_log("registered as n1").string)
-                self.assertEqual(stat.S_IMODE(os.stat(home.file("nodes", "default.json")).st_mode), 0o600)
+                g.wait_log("registered as n1")
 
 
 class Restarts(unittest.TestCase):
@@ -343,7 +348,7 @@ class Restarts(unittest.TestCase):
             before = home.credentials()
             g.kill()
             with Node(d, home=home) as g:
-                g.wait_log("registered as n1, known from before")
+                g.wait_log("registered as n1")
                 n = g.wait_known(lambda n: n["registrations"] >= 2, "a second registration")
                 self.assertEqual(n["registration"]["current_node_token"], "(hidden)")
                 g.wait_beats(3)
@@ -482,6 +487,52 @@ class Outside(unittest.TestCase):
             self.assertLess(d.view()["requests"] - begin, 10)
             self.assertEqual(len(g.lines_with("registration refused")), 1)
             self.assertEqual(g.echo().status, 200)
+
+    def test_what_the_operator_wrote_is_told_as_it_stands(self):
+        seed, home = b"\x07" * 32, Home()
+        pub = base64.b64encode(ed25519.public_key(seed)).decode()
+        word = '{"node_id":"n1","not_after":4102444800,"operator_pub":"%s"}' % pub
+        sig = base64.b64encode(ed25519.sign(seed, word.encode())).decode()
+        os.mkdir(home.path, 0o700)
+        files = {"delegation": json.dumps({**json.loads(word), "sig": sig}, indent=1) + "\n",
+                 "manifest": '{"logs": {"kept_days": 0}}'}
+        for name, text in files.items():
+            with open(home.file(name), "w", encoding="utf-8") as f:
+                f.write(text)
+        flags = ("--directory.operator_delegation=" + home.file("delegation"),
+                 "--directory.policy_manifest=" + home.file("manifest"),
+                 "--node.inference_engine=taskgate", "--node.quantization=fp16", "--pricing.enabled=true",
+                 "--pricing.effective_from=2026-01-31T00:00:00Z", "--pricing.effective_until=2126-01-31T00:00:00Z")
+        with Devnet() as d, Node(d, *flags, home=home) as g:
+            g.wait_log("registered as n1")
+            told = g.known()["registration"]
+            self.assertTrue(g.known()["operator_verified"])
+            self.assertEqual(told["policy_manifest"], {"logs": {"kept_days": 0}})
+            self.assertEqual({(c["inference_engine"], c["quantization"]) for c in told["capabilities"]}, {("taskgate", "fp16")})
+            self.assertEqual((told["pricing"]["effective_from"], told["pricing"]["effective_until"]),
+                             ("2026-01-31T00:00:00Z", "2126-01-31T00:00:00Z"))
+
+    def test_what_is_no_object_is_found_by_a_look_at_the_configuration(self):
+        home = Home()
+        os.mkdir(home.path, 0o700)
+        for text, why in (("[1]", "holds no JSON object"), ("{", "holds no JSON object"), ("", "holds no JSON object"),
+                          ('{"a":"%s"}' % ("x" * 5000), "cannot be read: File too large"), (None, "cannot be read: No such file")):
+            path = home.file("nowhere")
+            if text is not None:
+                path = home.file("manifest")
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(text)
+            code, _out, err = run_once("serve", "--check-config", "--directory.policy_manifest=" + path)
+            self.assertEqual(code, 78, err)
+            self.assertRegex(err, r"directory\.policy_manifest: \S+ " + why)
+
+    def test_a_model_of_a_runners_name_is_told_once(self):
+        """Directories refuse models that are not distinct."""
+        with Devnet() as d, Node(d, "--node.model=echo") as g:
+            g.wait_log("registered as n1")
+            models = [c["models"] for c in g.known()["registration"]["capabilities"]]
+            self.assertEqual(models, [["echo"], ["echo", "noop"], ["echo", "digits"]])
+            self.assertEqual(g.health()["models"], ["echo", "noop", "digits"])
 
     def test_a_directory_that_is_away_at_the_start_is_joined_later(self):
         with Devnet() as d:

@@ -67,7 +67,7 @@ Test(cx_key, one_that_others_can_read_is_refused)
     struct iicp_keys keys = {0};
     cr_assert_eq(cx_key_load(crypto, NULL, dir, "n1", &keys, &why), 0);
     cr_assert_eq(chmod(path_of_n1(), 0644), 0);
-    cr_expect_eq(cx_key_load(crypto, NULL, dir, "n1", &keys, &why), -EACCES);
+    cr_expect_eq(cx_key_load(crypto, NULL, dir, "n1", &keys, &why), -EKEYREJECTED);
 }
 
 Test(cx_key, without_a_folder_there_is_none)

@@ -169,6 +169,21 @@ Test(join, a_token_goes_to_nobody_but_its_directory)
     cr_assert_not(strstr(rig.far.last_register.body, "token-1"));
 }
 
+Test(join, another_spelling_of_the_directory_is_the_same_one)
+{
+    static const char *const spellings[] = {"https://dir.example/api/", "https://dir.example/api/v1",
+                                            "https://dir.example/api//"};
+    rig.options.url = "https://dir.example/api";
+    rig_start();
+    rig_run(SECOND);
+    for (size_t i = 0; i < TG_ARRAY_SIZE(spellings); i++) {
+        rig.options.url = spellings[i];
+        rig_restart();
+        cr_expect(rig.keys->node_token[0], "%s", spellings[i]);
+        rig_run(SECOND);
+    }
+}
+
 Test(join, a_token_goes_with_its_node_id_only)
 {
     rig_start();

@@ -104,10 +104,13 @@ Test(store, a_secret_that_others_can_read_is_refused)
     for (size_t i = 0; i < TG_ARRAY_SIZE(open_modes); i++) {
         chmod(path, open_modes[i]);
         cr_expect_eq(store_read(path, true, got, sizeof(got)), -EACCES, "%o", open_modes[i]);
+        cr_expect(store_exposed(path), "%o", open_modes[i]);
         cr_expect_eq(store_read(path, false, got, sizeof(got)), 6, "%o", open_modes[i]);
     }
     chmod(path, 0400);
     cr_expect_eq(store_read(path, true, got, sizeof(got)), 6);
+    cr_expect_not(store_exposed(path));
+    cr_expect_not(store_exposed("/nowhere/secret"));
 }
 
 Test(store, a_secret_of_somebody_elses_is_refused)
