@@ -218,7 +218,7 @@ class Changes(unittest.TestCase):
             while time.monotonic() - begin < 2.5:
                 g.echo("x", "X-IICP-Consumer-Token: " + forge(b"k" * 32))
                 asked += 1
-            fetched = len([line for line in d.lines if "GET /v1/directory-key" in line])
+            fetched = len([line for line in d.lines() if "GET /v1/directory-key" in line])
             self.assertLessEqual(fetched, 2 + (time.monotonic() - begin) / 1.0, asked)
 
 
