@@ -9,7 +9,7 @@ import tempfile
 
 import gateway
 import harness
-from client import ECHO, Client, get, post_task
+from client import ECHO, RUN_MS, Client, get, noop, post_task
 from harness import Served, variants
 
 HEALTH = get("/iicp/health")
@@ -120,7 +120,7 @@ class _Unix(_WithFolder):
     def test_drains_what_came_over_it(self):
         g = self.elsewhere("unix:" + self.path)
         c = unix(self.path)
-        c.send(post_task("urn:iicp:intent:x.taskgate:noop:v1", {"sleep_ms": 300}))
+        c.send(noop(RUN_MS))
         with unix(self.path) as other:
             gateway.wait_for(lambda: other.ask(HEALTH).json()["active_jobs"] == 1, 30, "the task to run")
         g.signal(signal.SIGTERM)
