@@ -246,7 +246,7 @@ class WithDirectory(unittest.TestCase):
 
     def test_this_node_conforms(self):
         code, report, tests = self.report("http://127.0.0.1:%d" % self.port, *self.flags, "--directory.allow_private=true",
-                                          "--intent", NOOP)
+                                          "--intent", NOOP, "--slow-payload", '{"sleep_ms":2000}')
         failed = [t for t in report["tests"] if not t["passed"] and not t["skipped"]]
         skipped = [t["test_id"] for t in report["tests"] if t["skipped"]]
         self.assertEqual((code, failed, skipped), (0, [], ["NODE-TASK-05"]), report)

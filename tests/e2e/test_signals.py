@@ -187,7 +187,7 @@ class Reload(Alone):
             g.write_config(RUNNERS + "[admission]\nmax_concurrent = 7\n[metrics]\nenabled = false\n")
             self.reload(r"metrics\.enabled = false \(was true\)")
             self.assertIn("admission.max_concurrent = 7", g.log())
-            self.assertEqual(g.health()["max_concurrent"], 7)
+            wait_for(lambda: g.health()["max_concurrent"] == 7, 30, "the new limit")
             wait_for(lambda: c.ask(get("/metrics")).status == 503, 30, "metrics to be off")
             self.assertEqual(c.ask(post_task(ECHO, 1)).status, 200)
         g.stop()

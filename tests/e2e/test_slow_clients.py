@@ -12,7 +12,7 @@ from exposition import Exposition
 from gateway import wait_for
 from harness import variants
 
-SLOW, HEADER_MS, BYTE_S = 300, 3000, 1.0
+SLOW, HEADER_MS, BYTE_S = 300, 5000, 1.0
 REQUEST = post_task(ECHO, "slow", "X-Filler: " + "x" * 1000)
 
 
