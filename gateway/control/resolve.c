@@ -28,7 +28,7 @@ struct resolver {
     struct list asked, answered;
     uint32_t waiting;       /* so many are asked and not taken */
     uint32_t threads, idle; /* one that has been rung is idle until it has woken up */
-    uint32_t users; /* the owner and the threads: the last one frees */
+    uint32_t users;         /* the owner and the threads: the last one frees */
     bool ending;
     void (*wake)(void *context);
     void *context;
