@@ -530,7 +530,8 @@ class Outside(unittest.TestCase):
             d.fault(path="/v1/registry/*", status=404)
             self.assertEqual(g.wait(), 76)
             self.assertEqual(len(g.lines_with("does not list this node")), 3)
-            self.assertEqual(d.view()["nodes"], [])
+            self.assertEqual(len(g.lines_with("deregistered")), 1, g.log())
+            self.assertEqual(d.view()["nodes"], [], d.log())
 
     def test_an_unsupervised_one_stays(self):
         d, g = member()
