@@ -99,10 +99,11 @@ static void key_answered(void *context, const struct call_reply *r)
     a->key_due_ns = now_ns + KEY_FRESH_NS;
     if (a->has_directory_key && memcmp(a->directory_key, key, sizeof(key)) == 0)
         return;
-    log_info("directory: %s key for consumer tokens", a->has_directory_key ? "a new" : "has a");
+    const char *which = a->has_directory_key ? "a new" : "has a";
     memcpy(a->directory_key, key, sizeof(key));
     a->has_directory_key = true;
     changed(a);
+    log_info("directory: %s key for consumer tokens", which); /* who reads this may send tokens at once */
 }
 
 /* A key that suddenly verifies less may be out of date. Who forges tokens shall not make us ask all the time. */

@@ -126,12 +126,14 @@ static uint64_t next_try_ns(struct directory *d, uint64_t now_ns)
 
 static void lost(struct directory *d, uint64_t now_ns)
 {
+    bool give_up = d->options.supervised && d->heartbeat.registry.absences >= REGISTRY_ABSENCES_MAX;
     d->heartbeat.stranger = d->heartbeat.registry.absent = false;
     heartbeat_stop(&d->heartbeat);
     become(d, DIRECTORY_JOINING);
-    registrar_want(&d->registrar, next_try_ns(d, now_ns));
-    if (d->options.supervised && d->heartbeat.registry.absences >= REGISTRY_ABSENCES_MAX)
+    if (give_up)
         d->hooks.exit_process(d->hooks.context, DIRECTORY_EXIT_SUPERVISED);
+    else
+        registrar_want(&d->registrar, next_try_ns(d, now_ns));
 }
 
 /* What the directory was told has changed: tell it anew, in place, while heartbeats go on. */
@@ -174,6 +176,43 @@ static uint64_t joining_turn(struct directory *d, uint64_t now_ns)
     return member_turn(d, now_ns);
 }
 
+/* ---- the end ---------------------------------------------------------------------------------------- */
+
+static void goodbye_answered(void *context, const struct call_reply *r)
+{
+    struct directory *d = context;
+    if (r->status == 200 || r->status == 204 || r->status == 404)
+        log_info("directory: deregistered");
+    else if (r->error)
+        log_warn("directory: not deregistered: %s", r->why);
+    else
+        log_warn("directory: not deregistered: answered %u", r->status);
+    become(d, DIRECTORY_LEFT);
+}
+
+/* Not before a registration under way is answered: it changes the token, and one that is taken in after the goodbye
+ * would leave behind a node that is no more. */
+static void say_goodbye(struct directory *d)
+{
+    char body[IICP_NODE_ID_MAX * 6 + 32];
+    struct tg_json_writer w;
+    if (call_active(&d->registrar.call) || call_active(&d->goodbye))
+        return;
+    if (!d->auth.node_token[0]) { /* perhaps it has one from a former life */
+        become(d, DIRECTORY_LEFT);
+        return;
+    }
+    tg_json_writer_init(&w, body, sizeof(body));
+    iicp_write_deregistration((struct tg_str){d->auth.node_id, strlen(d->auth.node_id)}, &w);
+    call_directory(
+        &d->goodbye, &d->link,
+        &(struct call_request){
+            .method = "DELETE", .url = "/v1/register", .token = d->auth.node_token, .body = {body, w.len}},
+        goodbye_answered, d);
+}
+
+/* ---- turns ------------------------------------------------------------------------------------------ */
+
 static uint64_t life_turn(struct directory *d, uint64_t now_ns)
 {
     switch (d->state) {
@@ -183,8 +222,10 @@ static uint64_t life_turn(struct directory *d, uint64_t now_ns)
         if (d->registrar.accepted)
             joined(d, now_ns);
         return member_turn(d, now_ns);
-    case DIRECTORY_OFF:
     case DIRECTORY_LEAVING:
+        say_goodbye(d);
+        break;
+    case DIRECTORY_OFF:
     case DIRECTORY_LEFT:
         break;
     }
@@ -236,37 +277,15 @@ void directory_set_base(struct directory *d, uint32_t base)
     d->capacity.offset_changed |= d->state == DIRECTORY_MEMBER && !same;
 }
 
-static void goodbye_answered(void *context, const struct call_reply *r)
-{
-    struct directory *d = context;
-    if (r->status == 200 || r->status == 204 || r->status == 404)
-        log_info("directory: deregistered");
-    else if (r->error)
-        log_warn("directory: not deregistered: %s", r->why);
-    else
-        log_warn("directory: not deregistered: answered %u", r->status);
-    become(d, DIRECTORY_LEFT);
-}
-
 void directory_leave(void *self)
 {
     struct directory *d = self;
-    char body[IICP_NODE_ID_MAX * 6 + 32];
-    struct tg_json_writer w;
-    bool member = d->state != DIRECTORY_OFF && d->auth.node_token[0]; /* perhaps from a former life */
     if (d->state == DIRECTORY_LEAVING || d->state == DIRECTORY_LEFT)
         return;
-    stop_talking(d);
-    become(d, member ? DIRECTORY_LEAVING : DIRECTORY_LEFT);
-    if (!member)
-        return;
-    tg_json_writer_init(&w, body, sizeof(body));
-    iicp_write_deregistration((struct tg_str){d->auth.node_id, strlen(d->auth.node_id)}, &w);
-    call_directory(
-        &d->goodbye, &d->link,
-        &(struct call_request){
-            .method = "DELETE", .url = "/v1/register", .token = d->auth.node_token, .body = {body, w.len}},
-        goodbye_answered, d);
+    heartbeat_stop(&d->heartbeat);
+    become(d, d->state == DIRECTORY_OFF ? DIRECTORY_LEFT : DIRECTORY_LEAVING);
+    if (d->state == DIRECTORY_LEAVING)
+        say_goodbye(d);
 }
 
 static void finish(void *self)

@@ -75,7 +75,7 @@ void directory_set_capacity(struct directory *d, uint32_t base, const struct iic
 void directory_set_base(struct directory *d, uint32_t base);
 
 /** For control_add(); it is destroyed with the loop. Saying goodbye is best effort: a DELETE, whatever its
- * answer. */
+ * answer, once a registration under way has been answered. */
 struct control_part directory_part(struct directory *d);
 uint64_t directory_turn(void *self, uint64_t now_ns);
 void directory_leave(void *self);

@@ -26,8 +26,9 @@ struct resolver {
     pthread_mutex_t lock; /* over everything below */
     pthread_cond_t news;
     struct list asked, answered;
-    uint32_t threads, idle;
-    uint32_t users; /* the owner and the threads: the last one frees */
+    uint32_t waiting;       /* so many are asked and not taken */
+    uint32_t threads, idle; /* one that has been rung is idle until it has woken up */
+    uint32_t users;         /* the owner and the threads: the last one frees */
     bool ending;
     void (*wake)(void *context);
     void *context;
@@ -106,7 +107,10 @@ static struct job *next_job(struct resolver *r)
     while (!r->ending && !r->asked.first)
         pthread_cond_wait(&r->news, &r->lock);
     r->idle--;
-    return r->ending ? NULL : pop(&r->asked);
+    if (r->ending)
+        return NULL;
+    r->waiting--;
+    return pop(&r->asked);
 }
 
 static void *resolve_main(void *argument)
@@ -176,10 +180,13 @@ int resolver_submit(struct resolver *r, uint64_t id, struct tg_str host)
     j->answer.id = id;
     pthread_mutex_lock(&r->lock);
     push(&r->asked, j);
-    int rc = r->idle == 0 && r->threads < THREADS_MAX ? start_thread(r) : 0;
+    r->waiting++;
+    int rc = r->idle < r->waiting && r->threads < THREADS_MAX ? start_thread(r) : 0;
     bool served = r->threads > 0; /* if only one could be started, it does the work of all */
-    if (!served)
+    if (!served) {
         free(pop(&r->asked)); /* ours, since nobody ever took one */
+        r->waiting--;
+    }
     pthread_cond_signal(&r->news);
     pthread_mutex_unlock(&r->lock);
     return served ? 0 : rc;

@@ -139,7 +139,7 @@ static uint32_t compute_threads(char state)
     return n;
 }
 
-Test(cpu_parts, threads_carry_names_and_end_with_the_device, .timeout = 60)
+Test(cpu_parts, threads_carry_names_and_end_with_the_device, .timeout = 300)
 {
     struct rig rig;
 
@@ -156,7 +156,7 @@ static void wait_until_asleep(uint32_t threads)
         usleep(1000);
 }
 
-Test(cpu_parts, threads_without_work_sleep_and_wake_for_it, .timeout = 60)
+Test(cpu_parts, threads_without_work_sleep_and_wake_for_it, .timeout = 300)
 {
     struct rig rig;
 
@@ -176,7 +176,7 @@ Test(cpu_parts, threads_without_work_sleep_and_wake_for_it, .timeout = 60)
  * The executor's way to sleep: arm, look once more, wait. Without the ring at the end this would never
  * return.
  */
-Test(cpu_parts, the_end_of_a_batch_wakes_a_sleeping_executor, .timeout = 60)
+Test(cpu_parts, the_end_of_a_batch_wakes_a_sleeping_executor, .timeout = 300)
 {
     struct rig rig;
 

@@ -5,7 +5,7 @@
 #include "rig.h"
 
 /* A batch that never ends fails its test instead of holding up the rest. */
-TestSuite(device_faults, .timeout = 30);
+TestSuite(device_faults, .timeout = 300);
 
 static void open_with(struct rig *rig, const char *spec)
 {

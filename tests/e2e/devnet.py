@@ -12,6 +12,7 @@ import threading
 import unittest
 
 from gateway import REPORT, START_S, STOP_S, TASKGATE, clean_environment
+from log import Log
 
 CHAT = "urn:iicp:intent:llm:chat:v1"
 EMBED = "urn:iicp:intent:llm:embedding:v1"
@@ -26,10 +27,8 @@ class Devnet:
     def __init__(self, *flags):
         self.process = subprocess.Popen([TASKGATE, "devnet", "--listen", "127.0.0.1:0", *flags],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        env=clean_environment())
-        self.lines = []
-        self.reader = threading.Thread(target=self._read_log, daemon=True)
-        self.reader.start()
+                                        bufsize=0, env=clean_environment())
+        self.written = Log(self.process.stderr)
         line = self.process.stdout.readline().decode()
         match = re.fullmatch(r"devnet listening on http://127\.0\.0\.1:(\d+)\n", line)
         if not match:
@@ -39,12 +38,11 @@ class Devnet:
         self.port = int(match.group(1))
         self.url = "http://127.0.0.1:%d" % self.port
 
-    def _read_log(self):
-        for raw in self.process.stderr:
-            self.lines.append(raw.decode("utf-8", "replace").rstrip("\n"))
+    def lines(self):
+        return self.written.lines()
 
     def log(self):
-        return "\n".join(self.lines)
+        return self.written.text()
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
@@ -55,9 +53,8 @@ class Devnet:
             self.process.wait()
             raise AssertionError("devnet did not end; log:\n" + self.log()) from None
         finally:
-            self.reader.join(10)
+            self.written.close(STOP_S)
             self.process.stdout.close()
-            self.process.stderr.close()
         if code != 0 or REPORT.search(self.log()):
             raise AssertionError("exit status %d; log:\n%s" % (code, self.log()))
 

@@ -4,20 +4,23 @@
 A test that leaves a crash, a sanitizer's report or an exit status other than the expected one behind fails, even if
 every answer was right.
 """
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import tempfile
-import threading
 import time
 
 from client import Client, post_task
+from log import Log
 
 TASKGATE = os.environ.get("TASKGATE", "taskgate")
-START_S = 60  # under a sanitizer on a busy machine
-STOP_S = 60
+START_S = 120  # an end to hanging, under a sanitizer on a busy machine too
+STOP_S = 120
+LOG_TOLD = 40  # lines, with a case that fails
 
 # One noop task in a batch, and room for many at once: tasks of different length do not hold one another.
 RUNNERS = """
@@ -55,13 +58,12 @@ class Gateway:
         self.config_path = os.path.join(self.folder.name, "taskgate.toml")
         self.state_dir = os.path.join(self.folder.name, "state")
         self.write_config(config)
-        self.lines, self.news = [], threading.Condition()
         self.stopped = False
         command = [*command, "serve", "--config", self.config_path, "--server.listen=127.0.0.1:0", *flags]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, env=clean_environment({"IICP_HOME": self.state_dir, **(env or {})}))
-        self.reader = threading.Thread(target=self._read_log, daemon=True)
-        self.reader.start()
+                                        stderr=subprocess.PIPE, bufsize=0,
+                                        env=clean_environment({"IICP_HOME": self.state_dir, **(env or {})}))
+        self.written = Log(self.process.stderr)
         if ready:
             self.port = self._find_port()
 
@@ -71,33 +73,18 @@ class Gateway:
 
     # ---- its log ---------------------------------------------------------------------------------------
 
-    def _read_log(self):
-        for raw in self.process.stderr:
-            with self.news:
-                self.lines.append(raw.decode("utf-8", "replace").rstrip("\n"))
-                self.news.notify_all()
-        with self.news:
-            self.lines.append("")  # the end: wake whoever waits
-            self.news.notify_all()
+    def lines(self):
+        return self.written.lines()
 
     def log(self):
-        with self.news:
-            return "\n".join(self.lines)
+        return self.written.text()
 
-    def wait_log(self, pattern, seconds=START_S):
-        """The match of the first line that fits."""
-        until = time.monotonic() + seconds
-        with self.news:
-            while True:
-                for line in self.lines:
-                    match = re.search(pattern, line)
-                    if match:
-                        return match
-                left = until - time.monotonic()
-                ended = self.lines and self.lines[-1] == "" and not self.reader.is_alive()
-                if left <= 0 or ended or not self.news.wait(min(left, 0.5)):
-                    if left <= 0 or self.process.poll() is not None and not self.reader.is_alive():
-                        raise AssertionError("no log line fits %r in:\n%s" % (pattern, "\n".join(self.lines)))
+    def wait_log(self, pattern, seconds=START_S, begin=0):
+        """The match of the first line, from line number @begin on, that fits."""
+        match = self.written.wait_for(pattern, seconds, begin)
+        if not match:
+            raise AssertionError("no log line fits %r in:\n%s" % (pattern, "\n".join(self.lines()[begin:])))
+        return match
 
     def _find_port(self):
         try:
@@ -120,8 +107,7 @@ class Gateway:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError("the gateway did not end within %d s; log:\n%s" % (seconds, self.log())) from None
-        self.reader.join(10)
-        self.process.stderr.close()
+        self.written.close(STOP_S)
         self.folder.cleanup()
         self.stopped = True
         if REPORT.search(self.log()):
@@ -151,10 +137,15 @@ class Gateway:
         if kind is None:
             self.stop()
             return
+        value.add_note(self.end_of_log())
         try:
             self.stop()  # the first failure is the one to be told, but a crash explains it
         except AssertionError as why:
-            print("# besides: %s" % why, flush=True)
+            value.add_note("besides: %s" % why)
+
+    def end_of_log(self):
+        """What to tell with a failure."""
+        return "\n".join(["the end of the gateway's log:", *self.lines()[-LOG_TOLD:]])
 
     # ---- talking to it ---------------------------------------------------------------------------------
 
@@ -172,19 +163,42 @@ class Gateway:
     def health(self):
         return self.ask(b"GET /iicp/health HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").json()
 
+    def counter(self, name):
+        """A line of the metrics without labels."""
+        text = self.ask(b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").body.decode()
+        return int(re.search("^%s (\\d+)$" % name, text, re.M).group(1))
+
+    @contextlib.contextmanager
+    def accepting(self, count=1):
+        """So many tasks are sent in here: waits until all are accepted, and takes those that are over by then for accepted."""
+        before = self.counter("taskgate_tasks_accepted_total")
+        yield
+        wait_for(lambda: self.counter("taskgate_tasks_accepted_total") >= before + count, 30, "%d tasks to be accepted" % count)
+
     def wait_active(self, count, seconds=30):
-        """Until so many tasks are accepted and unfinished. Returns the time it took."""
-        return wait_for(lambda: self.health()["active_jobs"] == count, seconds,
-                        "active_jobs to become %d" % count)
+        """Until so many tasks are accepted and unfinished: they must last longer than a busy machine may pause."""
+        wait_for(lambda: self.health()["active_jobs"] == count, seconds, "active_jobs to become %d" % count)
 
 
 def wait_for(condition, seconds, what):
-    begin = time.monotonic()
+    until = time.monotonic() + seconds
     while not condition():
-        if time.monotonic() - begin > seconds:
+        if time.monotonic() > until:
             raise AssertionError("waited %d s in vain for %s" % (seconds, what))
         time.sleep(0.005)
-    return time.monotonic() - begin
+
+
+_reserved = []
+
+
+def free_port():
+    """A port of 127.0.0.1 that nobody else is given as long as this process runs: bound without a listener, so that whoever
+    connects is refused. A server that sets SO_REUSEADDR, as ours do, can listen on it."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    _reserved.append(s)
+    return s.getsockname()[1]
 
 
 def run_once(*args, env=None, seconds=START_S):

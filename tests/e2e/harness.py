@@ -113,6 +113,9 @@ class TapResult(unittest.TestResult):
             self.explain(subtest, self._exc_info_to_string(err, test))
 
     def explain(self, test, text):
+        served = getattr(test, "g", None)  # a gateway that a whole class shares; others add their logs themselves
+        if isinstance(served, gateway.Gateway):
+            text += served.end_of_log()
         self.tap.say(False, test, text=text)
 
 

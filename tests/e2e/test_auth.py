@@ -208,6 +208,8 @@ class Changes(unittest.TestCase):
             after = token()
             wait_for(lambda: g.echo("x", "X-IICP-Consumer-Token: " + after).status == 200, 30, "the new key")
             self.assertEqual(g.echo("x", "X-IICP-Consumer-Token: " + before).status, 401)
+            g.wait_log("a new key for consumer tokens")
+            g.wait_beats(3)
             self.assertEqual(len(g.lines_with("a new key for consumer tokens")), 1)
 
     def test_forgers_do_not_make_the_node_pester_its_directory(self):
@@ -218,7 +220,7 @@ class Changes(unittest.TestCase):
             while time.monotonic() - begin < 2.5:
                 g.echo("x", "X-IICP-Consumer-Token: " + forge(b"k" * 32))
                 asked += 1
-            fetched = len([line for line in d.lines if "GET /v1/directory-key" in line])
+            fetched = len([line for line in d.lines() if "GET /v1/directory-key" in line])
             self.assertLessEqual(fetched, 2 + (time.monotonic() - begin) / 1.0, asked)
 
 

@@ -184,8 +184,8 @@ class BadTasks(harness.Served):
     def test_bad_requests_do_not_disturb_one_in_flight(self):
         requests = [r[1] for r in FIELDS] + [post(b) for _n, b, _o in MALFORMED if len(b) < 1000]
         with self.g.client() as slow, self.g.client() as bad:
-            slow.send(post_task(NOOP, {"sleep_ms": 400}, constraints={"timeout_ms": 60000}))
-            self.g.wait_active(1)
+            with self.g.accepting():
+                slow.send(post_task(NOOP, {"sleep_ms": 400}, constraints={"timeout_ms": 60000}))
             sent = 0
             while sent < 1000:
                 some = requests[:min(len(requests), 1000 - sent)]
@@ -198,8 +198,8 @@ class BadTasks(harness.Served):
 
     def test_malformed_http_by_the_hundred_does_not_disturb_one_in_flight(self):
         with self.g.client() as slow:
-            slow.send(post_task(NOOP, {"sleep_ms": 400}, constraints={"timeout_ms": 60000}))
-            self.g.wait_active(1)
+            with self.g.accepting():
+                slow.send(post_task(NOOP, {"sleep_ms": 400}, constraints={"timeout_ms": 60000}))
             for _ in range(200):
                 with self.g.client() as bad:
                     self.assertEqual(bad.ask(b"GET  / HTTP/1.1\r\n\r\n").status, 400)

@@ -4,8 +4,9 @@ import gzip
 import zlib
 
 import harness
-from client import ECHO, KNN, chunk, envelope, get, post, post_task
+from client import ECHO, KNN, chunk, envelope, get, noop, post, post_task
 from digits import load
+from gateway import wait_for
 from harness import Served, variants
 
 BODY = envelope(ECHO, {"text": "hello"}).encode()
@@ -62,14 +63,15 @@ class _Bodies(Served):
         self.assert_echoed(self.g.ask(coded("gzip", data)))
 
     def test_a_waiting_task_keeps_its_decoded_body(self):
-        with self.own("--admission.max_concurrent=1") as g, g.client() as first, g.client() as second:
-            first.send(post_task("urn:iicp:intent:x.taskgate:noop:v1", {"sleep_ms": 300}))
+        with self.own("--admission.max_concurrent=1", "--admission.wait_ms=60000") as g, g.client() as first, g.client() as second:
+            first.send(noop(60000))
             g.wait_active(1)
-            waits = envelope(ECHO, {"text": "hello"}, constraints={"qos": "interactive"}).encode()
+            waits = envelope(ECHO, {"text": "hello"}, constraints={"qos": "interactive", "timeout_ms": 60000}).encode()
             second.send(coded("gzip", gzip.compress(waits)))
+            wait_for(lambda: g.counter("taskgate_tasks_waited_total") == 1, 30, "the task to wait")
             for _ in range(3):  # bodies that would take its place in memory
                 g.ask(coded("gzip", gzip.compress(b"x" * 30000)))
-            self.assertEqual(first.read().status, 200)
+            first.reset()
             self.assert_echoed(second.read())
 
     def test_a_bomb_is_over_the_limit(self):

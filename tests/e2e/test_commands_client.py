@@ -12,8 +12,7 @@ import unittest
 import harness
 from client import ECHO, NOOP
 from devnet import CX, Devnet, registration
-from gateway import Gateway, TASKGATE, clean_environment, run_once, wait_for
-from test_commands_node import free_port
+from gateway import Gateway, START_S, TASKGATE, clean_environment, free_port, run_once, wait_for
 
 DONE, REFUSED, USAGE, NO_NODE, NOT_REACHED, BUSY, BACKEND, TIMEOUT, UNTRUSTED = range(9)
 ENOUGH = ("[runner.echo]\ntype = \"echo\"\n[runner.noop]\ntype = \"noop\"\nmax_batch = 1\nstreams = 64\n")
@@ -78,7 +77,7 @@ class Payloads(unittest.TestCase):
             self.assertEqual(submit("--url", node.url, '{"n":1}')[0], DONE)
             self.assertEqual(submit("--url", node.url, "--file", f.name)[0], DONE)
             done = subprocess.run([TASKGATE, "submit", "--intent", ECHO, "--url", node.url], input=b'{"n":3}',
-                                  capture_output=True, env=clean_environment(), timeout=60, check=False)
+                                  capture_output=True, env=clean_environment(), timeout=START_S, check=False)
             self.assertEqual(done.returncode, DONE, done.stderr)
             self.assertEqual([body["payload"] for body, _h in node.asked], [{"n": 1}, {"n": 2}, {"n": 3}])
 
@@ -96,13 +95,13 @@ class Payloads(unittest.TestCase):
             path = os.path.join(folder, "token")
             with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="utf-8") as f:
                 f.write("secret-token\n")
-            code, out, err = submit("--url", node.url + "/", "--qos", "batch", "--model", "m", "--timeout-ms", "700",
+            code, out, err = submit("--url", node.url + "/", "--qos", "batch", "--model", "m", "--timeout-ms", "70000",
                                     "--task-id", "mine", "--token-file", path, "{}")
             self.assertEqual((code, json.loads(out)), (DONE, {"text": "pong"}), err)
             self.assertNotIn("secret-token", out + err)
             (body, headers), = node.asked
             self.assertEqual((body["task_id"], body["intent"], len(body["nonce"])), ("mine", ECHO, 36))
-            self.assertEqual(body["constraints"], {"timeout_ms": 700, "qos": "batch", "qos_class": "batch", "model": "m"})
+            self.assertEqual(body["constraints"], {"timeout_ms": 70000, "qos": "batch", "qos_class": "batch", "model": "m"})
             self.assertEqual(headers["Authorization"], "Bearer secret-token")
             os.chmod(path, 0o644)
             self.assertEqual(submit("--url", node.url, "--token-file", path, "{}")[0], USAGE)
@@ -247,7 +246,7 @@ class WithDirectory(unittest.TestCase):
 
     def test_this_node_conforms(self):
         code, report, tests = self.report("http://127.0.0.1:%d" % self.port, *self.flags, "--directory.allow_private=true",
-                                          "--intent", NOOP)
+                                          "--intent", NOOP, "--slow-payload", '{"sleep_ms":2000}')
         failed = [t for t in report["tests"] if not t["passed"] and not t["skipped"]]
         skipped = [t["test_id"] for t in report["tests"] if t["skipped"]]
         self.assertEqual((code, failed, skipped), (0, [], ["NODE-TASK-05"]), report)

@@ -14,15 +14,9 @@ import unittest
 
 import harness
 from devnet import Devnet
-from gateway import Gateway, TASKGATE, clean_environment, run_once, wait_for
+from gateway import Gateway, TASKGATE, clean_environment, free_port, run_once, wait_for
 
 LEVELS = ("ok", "warn", "fail")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class InFolder(unittest.TestCase):
@@ -224,9 +218,10 @@ class Doctor(InFolder):
         self.assertIn("not reached", by["directory"]["what"])
 
     def test_a_registered_node_and_a_route_that_is_not_its_own(self):
-        with Devnet() as d:
+        with Devnet("--heartbeat-ms=3600000") as d:  # a beat would bring the node back when the directory has forgotten it
             port = free_port()
-            flags = ("--server.listen=127.0.0.1:%d" % port, "--directory.url=" + d.url, "--directory.allow_private=true")
+            flags = ("--server.listen=127.0.0.1:%d" % port, "--directory.url=" + d.url, "--directory.allow_private=true",
+                     "--directory.heartbeat_ms=3600000", "--directory.timeout_ms=60000")
             here = "--directory.public_endpoint=http://127.0.0.1:%d" % port
             with Gateway("--server.workers=1", *flags, here, "--node.id=n1", env={"IICP_HOME": self.state}) as g:
                 wait_for(lambda: "n1" in d.found(), 30, "n1 to be registered")

@@ -28,7 +28,7 @@ class RoundTrips:
     def setUpClass(cls):
         if cls.io == "io_uring" and not harness.uring():
             raise unittest.SkipTest("io_uring is refused here")
-        cls.d, cls.g = member("--server.io=" + cls.io, "--admission.max_concurrent=2")
+        cls.d, cls.g = member("--server.io=" + cls.io, "--admission.max_concurrent=2", "--admission.wait_ms=60000")
         cls.g.wait_member()
         cls.key = cls.g.known()["registration"]["cx_public_key"]
 
@@ -87,9 +87,9 @@ class RoundTrips:
     def test_a_task_that_waits_for_its_place(self):
         task = Sealed(self.key, "c-wait", ECHO)
         with self.g.client() as busy, self.g.client() as c:
-            for i in range(2):
-                busy.send(post(envelope(NOOP, {"sleep_ms": 700}, task_id="w-%d" % i, constraints={"timeout_ms": 60000})))
-            self.g.wait_active(2)
+            with self.g.accepting(2):
+                for i in range(2):
+                    busy.send(post(envelope(NOOP, {"sleep_ms": 700}, task_id="w-%d" % i, constraints={"timeout_ms": 60000})))
             c.send(post(task.request({"text": "patient"}, reply=True, constraints={"qos": "interactive", "timeout_ms": 60000})))
             self.assertEqual(task.open(c.read())["result"], {"text": "patient"})
             self.assertEqual([busy.read().status, busy.read().status], [200, 200])
@@ -97,7 +97,8 @@ class RoundTrips:
     def test_many_at_once_on_one_connection(self):
         tasks = [Sealed(self.key, "p-%d" % i, ECHO) for i in range(30)]
         with self.g.client() as c:
-            c.send(b"".join(post(t.request({"text": "n%d" % i}, reply=True, constraints={"qos": "interactive"}))
+            patient = {"qos": "interactive", "timeout_ms": 60000}
+            c.send(b"".join(post(t.request({"text": "n%d" % i}, reply=True, constraints=patient))
                             for i, t in enumerate(tasks)))
             for i, task in enumerate(tasks):
                 self.assertEqual(task.open(c.read())["result"], {"text": "n%d" % i})

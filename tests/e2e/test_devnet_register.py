@@ -9,6 +9,7 @@ import unittest
 import ed25519
 import harness
 from devnet import CHAT, CX, EMBED, KEY, Devnet, Directory, FakeNode, capability, hmac_hex, registration
+from gateway import free_port
 
 
 # What is put into a good body, and the field that must then be named.
@@ -136,8 +137,6 @@ class Registering(Directory):
 
 
 class DialBack(Directory):
-    flags = ("--liveness-ms=1500",)
-
     def register_at(self, url, **members):
         members = {"transport_method": None, "nat_type": None, **members}
         return self.d.register(endpoint=url, **members)
@@ -176,7 +175,7 @@ class DialBack(Directory):
             self.assertEqual((status, reply["reachable"], reply["error"]), (200, True, None))
             self.assertGreaterEqual(reply["latency_ms"], 0)
             self.assertEqual(node.asked, [("HEAD", "/iicp/health")])
-        status, reply = self.d.json("GET", "/v1/probe?host=127.0.0.1&port=%d" % node.port)
+        status, reply = self.d.json("GET", "/v1/probe?host=127.0.0.1&port=%d" % free_port())
         self.assertEqual((status, reply["reachable"]), (200, False))
         self.assertTrue(reply["error"])
 

@@ -198,7 +198,7 @@ class Connections(harness.Served):
     def room(self):
         try:
             return self.g.health()["active_jobs"] == 0
-        except Closed:
+        except (Closed, OSError):
             return False
 
     def tearDown(self):

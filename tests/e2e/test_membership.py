@@ -16,7 +16,7 @@ import ed25519
 import harness
 from client import ECHO, NOOP, noop, post_task
 from devnet import Devnet
-from gateway import RUNNERS, run_once, wait_for
+from gateway import RUNNERS, free_port, run_once, wait_for
 from harness import variants
 from member import BEAT_MS, STALE, Home, Node, Together, member
 
@@ -104,11 +104,10 @@ class Reports(Together):
 
     def test_load_and_activity_are_seen(self):
         with self.g.client() as c:
-            c.send(noop(1500) * 4)
+            c.send(noop(60000) * 4)
             n = self.g.wait_known(lambda n: n.get("active_jobs") == 4, "four active jobs")
             self.assertGreater(n["load"], 0)
-            for _ in range(4):
-                self.assertEqual(c.read().status, 200)
+            c.reset()
         n = self.g.wait_known(lambda n: n.get("active_jobs") == 0, "no active jobs")
         self.assertEqual(n["load"], 0)
 
@@ -119,7 +118,7 @@ class Reports(Together):
                 answer = c.ask(post_task(ECHO, {"text": "é\u0000\U0001f600"}, task_id='q"\\%d' % i, **asker))
                 self.assertEqual(answer.status, 200)
         done = self.g.metric("iicp_tasks_total", status="success")
-        n = self.g.wait_known(lambda n: n["awards"] >= done, "an award for each of %d" % done)
+        n = self.g.wait_known(lambda n: n["awards"] >= done, "an award for each of %d" % done, 120)
         self.assertEqual(n["awards"], done)
         self.assertAlmostEqual(n["credits"], done * 0.001)
         self.g.wait_metric("taskgate_receipts_delivered_total", done)
@@ -137,10 +136,10 @@ class FullNodes(unittest.TestCase):
         with d, g:
             g.wait_member()
             with g.client() as c:
-                c.send(noop(1500) * 2)
+                c.send(noop(60000) * 2)
                 n = g.wait_known(lambda n: n.get("active_jobs") == 2, "two active jobs")
                 self.assertEqual((n["available"], n["load"]), (False, 1))
-                self.assertEqual([c.read().status, c.read().status], [200, 200])
+                c.reset()
             g.wait_known(lambda n: n["available"], "a node that is available again")
 
 
@@ -153,10 +152,22 @@ class Windows(unittest.TestCase):
                       "--admission.max_concurrent=%d" % base, "--admission.wait_ms=0")
 
     def slots(self, g):
-        """So many are let in at once."""
-        with g.client() as c:
-            c.send(noop(800) * 6)
-            return [c.read().status for _ in range(6)].count(200)
+        """So many of six are let in at once; they stay until all six have been judged."""
+        before = g.metrics()
+        clients = [g.client() for _ in range(6)]
+        for c in clients:
+            c.send(noop(60000))
+
+        def grown(name, **labels):
+            return g.metrics().get(name, **labels) - before.get(name, **labels)
+
+        def judged():
+            return grown("taskgate_tasks_accepted_total") + grown("iicp_tasks_total", status="refused")
+        wait_for(lambda: judged() == 6, 30, "six tasks to be let in or refused")
+        for c in clients:
+            c.reset()
+        g.wait_active(0)
+        return grown("taskgate_tasks_accepted_total")
 
     def test_a_quarter_is_offered_in_its_window(self):
         d, g = self.node("%s-%s@0.25" % (utc(-120), utc(120)))
@@ -244,8 +255,14 @@ class Backends(unittest.TestCase):
         return member("--backend.url=" + backend.url, "--backend.type=" + kind, "--backend.probe_ms=100", *flags)
 
     def stability(self, g, state, reason):
-        wait_for(lambda: g.health()["backend_stability"]["backend_state"] == state, 30, "a backend that is " + state)
-        self.assertEqual(g.health()["backend_stability"]["reason_class"], reason)
+        said = {"backend_state": state, "reason_class": reason}
+        wait_for(lambda: said.items() <= g.health()["backend_stability"].items(), 30, "a backend that is %s: %s" % (state, reason))
+
+    def refusal(self, g):
+        """A backend that once answered late was not seen to load then, and the node served."""
+        answers = []
+        wait_for(lambda: answers.append(g.echo()) or answers[-1].status != 200, 30, "a refusal")
+        return answers[-1]
 
     def models(self, n):
         return n["registration"]["capabilities"][0]["models"]
@@ -256,12 +273,16 @@ class Backends(unittest.TestCase):
             b.says["/api/ps"] = {"models": [{"name": "llama"}]}
             d, g = self.node(b, "ollama")
             with d, g:
-                n = g.wait_member()
-                self.assertEqual((self.models(n), n["registration"]["backend"]), (["alpha", "llama"], "ollama"))
+                g.wait_member()
+                # A backend that was slow at first is asked again; the node is registered anew then, too.
+                n = g.wait_known(lambda n: self.models(n) == ["alpha", "llama"], "the first models")
+                self.assertEqual(n["registration"]["backend"], "ollama")
+                before, told = n["registrations"], len(g.lines_with("its models have changed"))
                 b.says["/api/tags"] = {"models": [{"name": "llama"}, {"name": "mistral"}]}
-                n = g.wait_known(lambda n: self.models(n) == ["llama", "mistral"], "the new models")
-                self.assertEqual(n["registrations"], 2)
-                self.assertEqual(len(g.lines_with("its models have changed")), 1)
+                g.wait_known(lambda n: self.models(n) == ["llama", "mistral"], "the new models")
+                n = g.wait_beats(3)
+                self.assertEqual(n["registrations"], before + 1)
+                self.assertEqual(len(g.lines_with("its models have changed")), told + 1)
                 self.assertEqual(set(d.discover("?intent=" + ECHO)[0]["models"]), {"llama", "mistral"})
 
     def test_a_cold_backend_degrades_and_serves(self):
@@ -285,12 +306,12 @@ class Backends(unittest.TestCase):
                 self.assertEqual(g.echo().status, 200)
                 b.says["/api/v1/models"] = loading
                 self.stability(g, "draining", "backend_loading")
-                answer = g.echo()
+                answer = self.refusal(g)
                 self.assertEqual((answer.status, answer.json()["code"]), (503, "IICP-E024"))
                 self.assertEqual(answer.json()["error"]["reason"], "backend_loading")
                 self.assertGreater(int(answer.header("retry-after")), 0)
                 g.wait_known(lambda n: n["draining"], "a node that drains")
-                self.assertEqual(d.found("?intent=" + ECHO), [])
+                wait_for(lambda: d.found("?intent=" + ECHO) == [], 30, "a node that is hidden")
                 file = g.home.file("run", "default", "health-v1.json")
                 wait_for(lambda: "provider_unavailable" in json.load(open(file, encoding="utf-8"))["reason_codes"], 30,
                          "the health file to say so")
@@ -320,8 +341,12 @@ class Files(unittest.TestCase):
             for folder, folders, files in os.walk(g.home.path):
                 self.assertEqual(stat.S_IMODE(os.stat(folder).st_mode), 0o700, folder)
                 for name in files:
+                    try:
+                        mode = os.stat(os.path.join(folder, name)).st_mode
+                    except FileNotFoundError:
+                        continue  # a new version, which has taken the place of the file it is for meanwhile
                     seen += 1
-                    self.assertEqual(stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode), 0o600, name)
+                    self.assertEqual(stat.S_IMODE(mode), 0o600, name)
             self.assertGreaterEqual(seen, 5)
 
     def test_with_credentials_that_others_can_read_nothing_starts(self):
@@ -348,11 +373,10 @@ class Restarts(unittest.TestCase):
             before = home.credentials()
             g.kill()
             with Node(d, home=home) as g:
-                g.wait_log("registered as n1")
-                n = g.wait_known(lambda n: n["registrations"] >= 2, "a second registration")
-                self.assertEqual(n["registration"]["current_node_token"], "(hidden)")
-                g.wait_beats(3)
-                self.assertEqual(g.known()["challenges_failed"], 0)
+                g.wait_log("registered as n1, known from before")
+                self.assertEqual(g.known()["registration"]["current_node_token"], "(hidden)")
+                n = g.wait_beats(3)
+                self.assertEqual((n["registrations"], n["challenges_failed"]), (2, 0), d.log())
                 after = home.credentials()
                 self.assertNotEqual(before["node_token"], after["node_token"])
 
@@ -371,8 +395,8 @@ class Restarts(unittest.TestCase):
         with d, g:
             g.wait_member()
             with g.client() as c:
-                c.send(noop(2000))
-                g.wait_active(1)
+                with g.accepting():
+                    c.send(noop(2000))
                 g.signal(signal.SIGTERM)
                 wait_for(lambda: not d.view()["nodes"], 30, "the node to be gone from the directory")
                 self.assertEqual(c.read().status, 200)
@@ -427,6 +451,8 @@ class Restarts(unittest.TestCase):
             g.wait_log("registered")
             d.fault(path="/v1/credits/award", status=503, retry_after_s=600)
             g.echo(task_id="old")
+            # Whatever is on its way to the directory when the node is killed may be taken after that: not this one.
+            wait_for(lambda: d.view()["faults_applied"] == 1, 30, "the old one to be put off")
             g.echo(task_id="young")
             wait_for(lambda: home.text("receipts", "default.log").count("task_id") == 2, 30, "both in the file")
             g.kill()
@@ -438,9 +464,9 @@ class Restarts(unittest.TestCase):
             with Node(d, home=home) as g:
                 g.wait_metric("taskgate_receipts_expired_total", 1)
                 g.wait_metric("taskgate_receipts_delivered_total", 1)
-                wait_for(lambda: d.view("n1")["awards"] == g.metric("taskgate_receipts_delivered_total"), 30,
-                         "an award for each that was delivered")
+                self.assertEqual(d.view("n1")["awards"], 1)
                 self.assertEqual(g.metric("taskgate_receipts_expired_total"), 1)
+                self.assertEqual(g.metric("taskgate_receipts_delivered_total"), 1)
 
 
 class Twins(unittest.TestCase):
@@ -482,9 +508,10 @@ class Outside(unittest.TestCase):
         d, g = member(devnet_flags=("--allow-private=false",))
         with d, g:
             g.wait_log("registration refused: 422 IICP-E035")
-            begin = d.view()["requests"]
+            begin, requests = time.monotonic(), d.view()["requests"]
             time.sleep(10 * BEAT_MS / 1000)
-            self.assertLess(d.view()["requests"] - begin, 10)
+            requests = d.view()["requests"] - requests
+            self.assertLess(requests, (time.monotonic() - begin) * 1000 / BEAT_MS)
             self.assertEqual(len(g.lines_with("registration refused")), 1)
             self.assertEqual(g.echo().status, 200)
 
@@ -535,8 +562,7 @@ class Outside(unittest.TestCase):
             self.assertEqual(g.health()["models"], ["echo", "noop", "digits"])
 
     def test_a_directory_that_is_away_at_the_start_is_joined_later(self):
-        with Devnet() as d:
-            port = d.port
+        port = free_port()
         with Node(None, "--directory.url=http://127.0.0.1:%d" % port, "--directory.allow_private=true") as g:
             g.wait_log("not reached for registration")
             self.assertEqual(g.echo().status, 200)
@@ -555,7 +581,8 @@ class Outside(unittest.TestCase):
             d.fault(path="/v1/registry/*", status=404)
             self.assertEqual(g.wait(), 76)
             self.assertEqual(len(g.lines_with("does not list this node")), 3)
-            self.assertEqual(d.view()["nodes"], [])
+            self.assertEqual(len(g.lines_with("deregistered")), 1, g.log())
+            self.assertEqual(d.view()["nodes"], [], d.log())
 
     def test_an_unsupervised_one_stays(self):
         d, g = member()

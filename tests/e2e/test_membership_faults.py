@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A directory that misbehaves in every way devnet knows: tasks are served all the while, the fault is counted and said
 once, and the node is a member again by itself."""
-import os
 import http.server
 import threading
 import time
@@ -12,10 +11,10 @@ import harness
 from client import ECHO, post_task
 from devnet import Devnet
 from gateway import wait_for
-from member import BEAT_MS, STALE, Customer, Home, Node, Together, member
+from member import BEAT_MS, FRUGAL, STALE, Customer, Home, Node, Together, member
 
-PATIENT_MS = 10000  # of the node with its directory: longer than a busy machine holds up an answer
-CALL_MS = 400       # where it has to run out
+CALL_MS = 400     # a node's patience where it has to run out
+QUIET_MS = 3000   # likewise, and a busy machine does not make it run out by itself
 
 
 class Elsewhere:
@@ -51,7 +50,7 @@ class Elsewhere:
 
 class Faulty(Together):
     """Each case is a fault of heartbeats; classes share the work so that they can go side by side."""
-    flags = ("--directory.timeout_ms=%d" % PATIENT_MS, "--directory.check_registry=false")
+    flags = ("--directory.check_registry=false",)
     late = False  # beats may be heard after the node has given them up: what they answer is an older question then
 
     def tearDown(self):
@@ -61,7 +60,7 @@ class Faulty(Together):
 
     def ail(self, reason, beats=3, **fault):
         """The fault holds for some beats. Returns what the log has got meanwhile."""
-        lines, counted, known = len(self.g.log().split("\n")), self.g.failures(reason), self.g.known()
+        lines, counted, known = len(self.g.lines()), self.g.failures(reason), self.g.known()
         with Customer(self.g) as customer:
             self.d.fault(path="/v1/heartbeat", **fault)
             wait_for(lambda: self.g.failures(reason) >= counted + beats, 60, "%d failures: %s" % (beats, reason))
@@ -73,7 +72,7 @@ class Faulty(Together):
         self.assertEqual(self.g.known()["tasks_success"], known["tasks_success"] + customer.done)
         if not self.late:
             self.assertEqual(self.g.known()["challenges_failed"], known["challenges_failed"])
-        return self.g.log().split("\n")[lines:]
+        return self.g.lines()[lines:]
 
     def assert_said_once(self, lines, text):
         """One line when it begins, one when it is over."""
@@ -84,14 +83,14 @@ class Faulty(Together):
 
 
 class Silence(Faulty, unittest.TestCase):
-    flags = ("--directory.timeout_ms=%d" % CALL_MS, "--directory.check_registry=false")
+    flags = ("--directory.timeout_ms=%d" % QUIET_MS, "--directory.check_registry=false")
     late = True
 
     def test_delay(self):
-        self.assert_said_once(self.ail("timeout", 2, delay_ms=10 * CALL_MS), "")
+        self.assert_said_once(self.ail("timeout", 2, delay_ms=10 * QUIET_MS), "")
 
     def test_drip(self):
-        self.assert_said_once(self.ail("timeout", 2, drip_ms=50), "")
+        self.assert_said_once(self.ail("timeout", 2, drip_ms=100), "")
 
     def test_drop(self):
         self.assert_said_once(self.ail("network", drop=True), "")
@@ -104,6 +103,7 @@ class Silence(Faulty, unittest.TestCase):
 
 class Refusals(Faulty, unittest.TestCase):
     io = "io_uring"
+    options = {"env": FRUGAL}
 
     @classmethod
     def setUpClass(cls):
@@ -135,10 +135,8 @@ class Refusals(Faulty, unittest.TestCase):
 
     def test_large_bodies_are_not_taken_in(self):
         self.g.wait_beats(2)
-        before = self.g.memory_kib()
-        self.assert_said_once(self.ail("network", 5, body_bytes=10_000_000), "")
-        room = 8 if os.environ.get("COUNT_MALLOC") else 40  # MiB; a sanitizer's allocator keeps what is freed for a while
-        self.assertLess(self.g.memory_kib() - before, room * 1024)  # five bodies would be 48
+        with self.g.growth(mib=8):  # a single one has 9.5
+            self.assert_said_once(self.ail("network", 5, body_bytes=10_000_000), "")
 
 
 class Redirects(Faulty, unittest.TestCase):
@@ -158,8 +156,6 @@ class Redirects(Faulty, unittest.TestCase):
 
 class Strangers(Together, unittest.TestCase):
     """A directory that no longer knows the node gets it back, with its current token."""
-    flags = ("--directory.timeout_ms=%d" % PATIENT_MS,)
-
     def tearDown(self):
         self.d.mend()
         self.g.wait_beats(2)
@@ -198,16 +194,18 @@ class Strangers(Together, unittest.TestCase):
 
     def test_a_directory_that_never_knows_it_is_not_hammered(self):
         """Registering anew helps nobody if every heartbeat is then refused: ever rarer, and with few words."""
-        lines, before = len(self.g.log().split("\n")), self.d.view()["requests"]
+        lines, before = len(self.g.lines()), self.g.metric("taskgate_registrations_total")
+        begin = time.monotonic()
         with Customer(self.g):
             self.d.fault(path="/v1/heartbeat", status=401)
-            self.g.wait_metric("taskgate_registrations_total", self.g.metric("taskgate_registrations_total") + 3)
+            self.g.wait_metric("taskgate_registrations_total", before + 3)
             time.sleep(20 * BEAT_MS / 1000)
-        self.assertLess(self.g.metric("taskgate_registrations_total"), 30)
-        lines = self.g.log().split("\n")[lines:]
+        tries = self.g.metric("taskgate_registrations_total") - before
+        # The time between two of them doubles, from two beats to 64: after six there is one in 64 beats.
+        self.assertLessEqual(tries, 7 + (time.monotonic() - begin) * 1000 / BEAT_MS / 64)
+        lines = [line for line in self.g.lines()[lines:] if "registered as" not in line]
         self.assertLessEqual(len([line for line in lines if "not accepted" in line]), 1, lines)
-        self.assertLessEqual(len(lines), 8, lines)
-        self.assertGreater(self.d.view()["requests"], before)
+        self.assertLessEqual(len(lines), 4, lines)
 
 
 class Clocks(unittest.TestCase):
@@ -270,10 +268,9 @@ class AtTheEnd(unittest.TestCase):
         with d:
             g.wait_member()
             d.fault(method="DELETE", delay_ms=600000)
-            begin = time.monotonic()
             g.stop()
-            self.assertLess(time.monotonic() - begin, 30)
             self.assertEqual(len(g.lines_with("not deregistered")), 1)
+            self.assertEqual(g.lines_with("not waiting any longer"), [])
 
     def test_one_that_never_answers_is_left_after_five_seconds(self):
         d, g = member("--directory.timeout_ms=60000")
@@ -297,7 +294,7 @@ class RegistrationTrouble(unittest.TestCase):
 
     def test_answers_that_are_no_registration(self):
         for fault in ({"garbage": True}, {"html": True}, {"body_bytes": 10_000_000}):
-            with Devnet("--heartbeat-ms", str(BEAT_MS)) as d:
+            with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
                 d.fault(path="/v1/register", count=1, **fault)
                 with Node(d) as g, Customer(g):
                     g.wait_member()

@@ -4,7 +4,7 @@ import math
 import unittest
 
 import harness
-from client import ECHO, KNN, NOOP, get, noop, post, post_task
+from client import ECHO, KNN, NOOP, RUN_MS, get, noop, post, post_task
 from exposition import Exposition
 from gateway import Gateway, RUNNERS, wait_for
 from harness import MODES, variants
@@ -40,13 +40,15 @@ class Health(harness.Served):
     def test_it_counts_what_runs(self):
         clients = [self.g.client() for _ in range(4)]
         for n, c in enumerate(clients):
-            c.send(noop(400))
+            c.send(noop(60000))
             self.g.wait_active(n + 1)
             health = self.g.health()
             self.assertEqual((health["load"], health["available"]), ((n + 1) / 4, n < 3))
-        for c in clients:
-            self.assertEqual(c.read().status, 200)
-            c.close()
+        for n, c in enumerate(clients):
+            c.reset()
+            self.g.wait_active(3 - n)
+        health = self.g.health()
+        self.assertEqual((health["load"], health["available"]), (0, True))
 
     def test_it_is_200_and_quick_to_ask_many_times(self):
         with self.g.client() as c:
@@ -85,7 +87,7 @@ class Metrics(harness.Served):
         good, late, refused = 30, 4, 9
         with self.g.client() as c:
             c.send(post_task(ECHO, 1) * good)
-            c.send(noop(800, timeout_ms=100, qos="realtime") * late)
+            c.send(noop(3000, timeout_ms=100, qos="realtime") * late)
             c.send(post_task(KNN, {"vector": []}) * refused)
             for expected in [200] * good + [504] * late + [422] * refused:
                 self.assertEqual(c.read().status, expected)
@@ -107,8 +109,8 @@ class Metrics(harness.Served):
 
     def test_those_who_left_are_counted(self):
         c = self.g.client()
-        c.send(noop(300))
-        self.g.wait_active(1)
+        with self.g.accepting():
+            c.send(noop(2 * RUN_MS))
         c.reset()
         self.g.wait_active(0)
         self.assertEqual(self.grown("taskgate_tasks_cancelled_total"), 1)
@@ -128,20 +130,19 @@ class Metrics(harness.Served):
     def only_one_open(self):
         m = scrape(self.g)
         opened = m.get("taskgate_connections_total") - m.get("taskgate_connections_closed_total")
-        self.assertEqual(opened, m.get("taskgate_connections_open"))
-        return m.get("taskgate_connections_open") == 1
+        return opened == m.get("taskgate_connections_open") == 1
 
     def test_bytes_are_counted(self):
         request = post_task(ECHO, "x" * 10000)
         answer = self.g.ask(request)
         self.assertGreaterEqual(self.grown("taskgate_http_received_bytes_total"), len(request))
-        self.assertGreaterEqual(self.grown("taskgate_http_sent_bytes_total"), len(answer.body))
+        # What was sent is counted once the kernel has taken it, and then the answer may be here already.
+        wait_for(lambda: self.grown("taskgate_http_sent_bytes_total") >= len(answer.body), 30, "the answer to be counted")
 
     def test_gauges_tell_what_is(self):
         with self.g.client() as c:
-            c.send(noop(300))
-            self.g.wait_active(1)
-            self.assertEqual(scrape(self.g).get("taskgate_tasks_active"), 1)
+            c.send(noop(RUN_MS))
+            wait_for(lambda: scrape(self.g).get("taskgate_tasks_active") == 1, 30, "a task to be shown")
             self.assertEqual(c.read().status, 200)
         self.assertEqual(scrape(self.g).get("taskgate_info", io=self.io, executor=self.mode), 1)
 

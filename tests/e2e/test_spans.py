@@ -10,8 +10,8 @@ import unittest
 
 import harness
 from client import ECHO, NOOP, post_task
-from gateway import wait_for
-from member import Customer, Node
+from gateway import free_port, wait_for
+from member import FRUGAL, Customer, Node
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -20,7 +20,7 @@ class Collector:
     """Takes POSTs. `status`, `delay_s` and `headers` say how it answers."""
     def __init__(self, port=0):
         self.status, self.delay_s, self.headers = 200, 0, {}
-        self.requests, self.types, self.lock = [], [], threading.Lock()
+        self.requests, self.types, self.times, self.lock = [], [], [], threading.Lock()
         collector = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -29,6 +29,7 @@ class Collector:
                 with collector.lock:
                     collector.requests.append((self.path, body, collector.status))
                     collector.types.append(self.headers["Content-Type"])
+                    collector.times.append(time.monotonic())
                 time.sleep(collector.delay_s)
                 try:
                     self.send_response(collector.status)
@@ -116,13 +117,14 @@ class Exported(unittest.TestCase):
 
     def test_more_than_the_rate_is_counted_and_lost(self):
         with Collector() as c, self.node(c, "--trace.per_second=5") as g:
+            begin = time.monotonic()
             with g.client() as client:
                 client.send(b"".join(post_task(ECHO, {"text": "x"}, task_id="r%d" % i) for i in range(200)))
                 for _ in range(200):
                     self.assertEqual(client.read().status, 200)
             wait_for(lambda: self.balance(g) == 200, 30, "each span to be sent or counted as lost")
             self.assertEqual(g.metric("taskgate_spans_exported_total"), len(c.spans()))
-            self.assertGreater(g.metric("taskgate_spans_dropped_total"), 100)
+            self.assertLessEqual(g.metric("taskgate_spans_exported_total"), 5 * (2 + time.monotonic() - begin))
 
     def balance(self, g):
         m = g.metrics()
@@ -151,8 +153,7 @@ class Trouble(unittest.TestCase):
                 self.assertEqual(len(g.lines_with("trace collector")), 1)
 
     def test_one_that_is_away_and_comes_back(self):
-        with Collector() as c:
-            port = c.port
+        port = free_port()
         with Node(None, "--trace.endpoint=http://127.0.0.1:%d" % port) as g:
             with Customer(g):
                 g.wait_log("trace collector: ")
@@ -174,9 +175,9 @@ class Trouble(unittest.TestCase):
             with Node(None, "--trace.endpoint=" + c.url) as g:
                 g.echo()
                 g.wait_log("trace collector: answered 429")
-                refused, c.status = time.monotonic(), 200
+                c.status = 200
                 wait_for(lambda: len(c.spans()) == 1, 30, "the span")
-                self.assertGreater(time.monotonic() - refused, 1)
+                self.assertGreater(c.times[1] - c.times[0], 1.9)  # times of arrival, and so at least what was asked for
                 self.assertEqual(g.metric("taskgate_spans_dropped_total"), 0)
 
     def test_a_refusal_for_good_costs_the_batch_and_no_more(self):
@@ -194,19 +195,17 @@ class Trouble(unittest.TestCase):
     def test_what_cannot_be_sent_is_bounded_and_counted(self):
         with Collector() as c:
             c.status = 503
-            with Node(None, "--trace.endpoint=" + c.url, "--trace.per_second=1000000") as g:
+            with Node(None, "--trace.endpoint=" + c.url, "--trace.per_second=1000000", env=FRUGAL) as g:
                 g.echo()
                 g.wait_log("trace collector: answered 503")
-                before = g.memory_kib()
-                with g.client() as client:
+                with g.growth(mib=64), g.client() as client:
                     for _ in range(70):
                         client.send(post_task(ECHO, {"text": "x"}) * 100)
                         for _ in range(100):
                             self.assertEqual(client.read().status, 200)
-                g.wait_metric("taskgate_spans_dropped_total", 1)
-                wait_for(lambda: g.metric("taskgate_spans_dropped_total") + g.metric("taskgate_task_events_lost_total") >= 7001 - 4096,
-                         30, "what does not fit to be counted")
-                self.assertLess(g.memory_kib() - before, 64 * 1024)
+                    g.wait_metric("taskgate_spans_dropped_total", 1)
+                    wait_for(lambda: g.metric("taskgate_spans_dropped_total") + g.metric("taskgate_task_events_lost_total")
+                             >= 7001 - 4096, 30, "what does not fit to be counted")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class WithGpu(unittest.TestCase):
 
 
 class Readings(WithGpu):
-    flags = ("--telemetry.stale_ms=1000",)
+    flags = ("--telemetry.stale_ms=4000",)
 
     def test_they_are_on_the_page_with_the_uuid(self):
         m = scrape(self.g)
@@ -74,7 +74,7 @@ class Readings(WithGpu):
         wait_for(lambda: scrape(self.g).get("taskgate_gpu_telemetry_up") == 0, 60, "the readings to be stale")
         self.assertNotIn("taskgate_gpu_power_watts", names(self.g))
         self.assertEqual(self.g.task(ECHO, 1).status, 200)
-        self.g.wait_log(r"no news of the GPUs for 1000 ms")
+        self.g.wait_log(r"no news of the GPUs for 4000 ms")
         self.script.say({"hang.power": None})
         wait_for(lambda: scrape(self.g).get("taskgate_gpu_power_watts", gpu=GPU) == 300, 60, "the driver to come back")
         self.g.wait_log(r"there is news of the GPUs again")
@@ -143,13 +143,12 @@ class DeviceSeconds(harness.Served):
         before = scrape(self.g)
         self.assertEqual(self.g.ask(noop(300)).status, 200)
         self.assertEqual(self.g.task(ECHO, 1).status, 200)
-        after = scrape(self.g)
 
         def grown(intent):
             name = "taskgate_device_seconds_total"
-            return after.get(name, intent=intent) - before.get(name, intent=intent)
-        self.assertGreaterEqual(grown(NOOP), 0.3)
-        self.assertGreater(grown(ECHO), 0)
+            return scrape(self.g).get(name, intent=intent) - before.get(name, intent=intent)
+        wait_for(lambda: grown(NOOP) >= 0.3, 30, "the time of the longer one")
+        wait_for(lambda: grown(ECHO) > 0, 30, "the time of the shorter one")
 
     def test_without_the_library_nothing_is_said_of_gpus(self):
         self.assertFalse([n for n in names(self.g) if "gpu" in n or "tenant" in n])
@@ -158,7 +157,7 @@ class DeviceSeconds(harness.Served):
     def test_a_device_in_a_process_of_its_own_is_charged_for_too(self):
         with self.own("--executor.mode=process") as g:
             self.assertEqual(g.ask(noop(200)).status, 200)
-            self.assertGreaterEqual(scrape(g).get("taskgate_device_seconds_total", intent=NOOP), 0.2)
+            wait_for(lambda: scrape(g).get("taskgate_device_seconds_total", intent=NOOP) >= 0.2, 30, "its time")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import unittest
 
 import harness
 from certificates import RSA, Authority, openssl, replace
-from client import ECHO, Client, Closed, get, noop, post_task
+from client import ECHO, RUN_MS, TIMEOUT_S, Client, Closed, get, noop, post_task
 from gateway import Gateway, run_once, wait_for
 from harness import variants
 
@@ -146,7 +146,7 @@ class Secured(harness.Served):
         before = self.counters()["failed"]
         with self.assertRaisesRegex(ssl.SSLError, pattern):
             TlsClient(self.port, context).close()
-        wait_for(lambda: self.counters()["failed"] == before + 1, 10, "the refusal to be counted")
+        wait_for(lambda: self.counters()["failed"] == before + 1, 30, "the refusal to be counted")
 
     def assert_serves(self):
         with self.tls() as c:
@@ -229,13 +229,13 @@ class Handshake(Secured):
                     ours.sendall(line.encode())
             if p.poll() is None:
                 ours.shutdown(socket.SHUT_WR)
-            return shown + p.communicate(timeout=30)[0].decode("utf-8", "replace")
+            return shown + p.communicate(timeout=TIMEOUT_S)[0].decode("utf-8", "replace")
 
     @staticmethod
     def until_shown(p, mark):
         """What a process writes until @mark is among it, or until its end."""
         shown = b""
-        while mark.encode() not in shown and select.select([p.stdout], [], [], 30)[0]:
+        while mark.encode() not in shown and select.select([p.stdout], [], [], TIMEOUT_S)[0]:
             data = os.read(p.stdout.fileno(), 65536)
             if not data:
                 break
@@ -256,7 +256,7 @@ class Handshake(Secured):
                 w.tls.do_handshake()
             w.sock.sendall(w.output.read()[:part])
             w.close()
-        wait_for(lambda: self.counters()["failed"] == before + 5, 10, "the failures to be counted")
+        wait_for(lambda: self.counters()["failed"] == before + 5, 30, "the failures to be counted")
         self.assert_serves()
 
     def test_a_connection_without_a_byte_is_no_failure(self):
@@ -315,7 +315,7 @@ class Handshake(Secured):
 
 @variants()
 class Deadlines(Secured):
-    tls_flags = ("--timeout.header_ms=400",)
+    tls_flags = ("--timeout.header_ms=2500",)
 
     def test_who_does_not_finish_the_handshake_in_time_is_cut(self):
         w = self.wire()
@@ -329,7 +329,7 @@ class Deadlines(Secured):
 
     def test_a_handshake_in_time_lifts_the_deadline(self):
         with self.tls() as c:
-            time.sleep(1)
+            time.sleep(3)
             self.assertEqual(c.ask(HEALTH).status, 200)
 
     def test_a_refused_client_that_stays_is_cut_too(self):
@@ -337,10 +337,8 @@ class Deadlines(Secured):
             c.send(HEALTH)
             self.assertEqual(c._head()[0], 400)
             c.unread = b""
-            c.sock.settimeout(30)
-            begin = self.counters()
-            self.assertGreaterEqual(begin["failed"], 1)
-            wait_for(lambda: self.open_connections() <= 1, 10, "the connection to be given up")
+            self.assertGreaterEqual(self.counters()["failed"], 1)
+            wait_for(lambda: self.open_connections() <= 1, 30, "the connection to be given up")
 
     def open_connections(self):
         text = self.g.ask(get("/metrics", "Connection: close")).body.decode()
@@ -506,8 +504,8 @@ class Draining(Secured):
         with self.own(*self.certificate_flags()) as g:
             c, idle = (TlsClient(tls_port(g), self.context()) for _ in range(2))
             begun = Client(tls_port(g))
-            c.send(noop(300))
-            g.wait_active(1)
+            with g.accepting():
+                c.send(noop(RUN_MS))
             g.signal(signal.SIGTERM)
             answer = c.read()
             self.assertEqual((answer.status, answer.closes), (200, True))

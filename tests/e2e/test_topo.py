@@ -11,7 +11,7 @@ import xml.etree.ElementTree
 
 import harness
 from client import ECHO
-from gateway import Gateway, run_once
+from gateway import Gateway, run_once, wait_for
 
 OK, NO_START, USAGE, CONFIG = 0, 1, 2, 78
 MACHINE_PY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "machine.py")
@@ -37,8 +37,11 @@ def threads_of(pid):
     """Name and allowed cpus of each thread."""
     threads = {}
     for tid in os.listdir("/proc/%d/task" % pid):
-        with open("/proc/%d/task/%s/status" % (pid, tid), encoding="ascii") as f:
-            status = f.read()
+        try:
+            with open("/proc/%d/task/%s/status" % (pid, tid), encoding="ascii") as f:
+                status = f.read()
+        except OSError:
+            continue  # it has ended meanwhile
         allowed = re.search(r"^Cpus_allowed_list:\s+(\S+)", status, re.M).group(1)
         threads[re.search(r"^Name:\s+(\S+)", status, re.M).group(1)] = cpus_of(allowed)
     return threads
@@ -162,6 +165,10 @@ class Here(unittest.TestCase):
     def setUp(self):
         self.cpus = sorted(os.sched_getaffinity(0))
 
+    def wait_threads(self, g, wanted):
+        """Each thread takes its name and its seat itself, when it comes to run."""
+        wait_for(lambda: wanted.items() <= threads_of(g.process.pid).items(), 30, "threads as %r" % wanted)
+
     def test_the_plan_uses_what_is_allowed(self):
         answer = json.loads(topo("--json"))
         allowed = {c["cpu"] for c in answer["machine"]["cpus"] if c["allowed"]}
@@ -180,25 +187,22 @@ class Here(unittest.TestCase):
         cpu = self.cpus[-1]
         for huge in ("false", "true"):
             with Gateway("--topology.worker_cpus=%d" % cpu, "--topology.huge_pages=" + huge, "--executor.mode=inline") as g:
-                self.assertEqual(threads_of(g.process.pid)["worker-0"], {cpu})
+                self.wait_threads(g, {"worker-0": {cpu}})
                 self.assertEqual(g.task(ECHO, 1).status, 200)
 
     def test_serve_follows_the_plan_that_topo_shows(self):
         flags = ("--executor.mode=thread", "--server.workers=1", "--server.listen=127.0.0.1:0")
         plan = json.loads(topo("--json", *flags))["plan"]
+        seats = {"worker-0": plan["workers"][0], "executor": plan["executors"][0]}
+        wanted = {name: set(self.cpus) if seat["cpu"] is None else {seat["cpu"]} for name, seat in seats.items()}
         with Gateway(*flags) as g:
-            threads = threads_of(g.process.pid)
-            for name, seat in (("worker-0", plan["workers"][0]), ("executor", plan["executors"][0])):
-                wanted = set(self.cpus) if seat["cpu"] is None else {seat["cpu"]}
-                self.assertEqual(threads[name], wanted)
-            self.assertEqual(threads["taskgate"], cpus_of(plan["others"]["cpus"]))
+            self.wait_threads(g, {**wanted, "taskgate": cpus_of(plan["others"]["cpus"])})
 
     @unittest.skipUnless(len(os.sched_getaffinity(0)) > 1, "takes two cpus")
     def test_worker_and_executor_by_list(self):
         first, last = self.cpus[0], self.cpus[-1]
         with Gateway("--executor.mode=thread", "--topology.worker_cpus=%d" % last, "--topology.executor_cpus=%d" % first) as g:
-            threads = threads_of(g.process.pid)
-            self.assertEqual((threads["worker-0"], threads["executor"]), ({last}, {first}))
+            self.wait_threads(g, {"worker-0": {last}, "executor": {first}})
             self.assertEqual(g.task(ECHO, 1).status, 200)
 
 

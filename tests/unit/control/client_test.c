@@ -79,7 +79,7 @@ static struct addrinfo *entry(const char *text)
     return &e->info;
 }
 
-static _Atomic uint32_t slow_asked; /* resolutions of the slow name that have begun */
+static _Atomic uint32_t slow_asked, slow_told; /* resolutions of the slow name that have begun, and gone on */
 
 int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **out);
 int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **out)
@@ -87,8 +87,9 @@ int __wrap_getaddrinfo(const char *host, const char *service, const struct addri
     (void)service, (void)hints;
     *out = NULL;
     if (strcmp(host, "slow.test") == 0) {
-        atomic_fetch_add_explicit(&slow_asked, 1, memory_order_relaxed); /* a bare count */
+        atomic_fetch_add_explicit(&slow_asked, 1, memory_order_relaxed); /* bare counts */
         sem_wait(&slow_may_end);
+        atomic_fetch_add_explicit(&slow_told, 1, memory_order_relaxed);
     }
     for (size_t i = 0; i < TG_ARRAY_SIZE(names); i++)
         for (size_t k = 3; k > 0 && strcmp(host, names[i][0]) == 0; k--)
@@ -399,6 +400,15 @@ static void what_is_no_url_or_header_goes_nowhere(void)
 
 /* ---- giving up ------------------------------------------------------------------------------------------------------ */
 
+/* The one that has begun, and it alone: what is posted for a thread that is late must not be left to the next one. */
+static void let_slow_end(void)
+{
+    sem_post(&slow_may_end);
+    while (atomic_load_explicit(&slow_told, memory_order_relaxed) !=
+           atomic_load_explicit(&slow_asked, memory_order_relaxed))
+        usleep(1000);
+}
+
 static void a_cancelled_request_is_not_heard_of_again(void)
 {
     struct result x = {0};
@@ -413,7 +423,7 @@ static void a_cancelled_request_is_not_heard_of_again(void)
     while (atomic_load_explicit(&slow_asked, memory_order_relaxed) == 0) /* else nobody would take what is posted below */
         client_turn(client, 10, NULL, 0);
     client_cancel(client, id);
-    sem_post(&slow_may_end);
+    let_slow_end();
     CHECK(client_active(client) == 0);
     CHECK(ask(get(here("/ok"))).status == 200);
     CHECK(x.calls == 0);
@@ -422,11 +432,33 @@ static void a_cancelled_request_is_not_heard_of_again(void)
 static void names_that_take_too_long_end_with_the_time(void)
 {
     struct client_request rq = get(url("http", "slow.test", plain, "/ok"));
+    uint32_t asked = atomic_load_explicit(&slow_asked, memory_order_relaxed);
     rq.timeout_ms = 100;
     struct result x = ask(rq);
     CHECK(x.error == -ETIMEDOUT);
     CHECK(ask(get(url("http", "node.test", plain, "/ok"))).status == 200); /* others do not wait behind it */
-    sem_post(&slow_may_end);
+    while (atomic_load_explicit(&slow_asked, memory_order_relaxed) == asked)
+        usleep(1000);
+    let_slow_end();
+}
+
+/* Also where the thread that was idle has been rung for the slow one and has not woken up yet. */
+static void a_name_that_is_asked_for_right_behind_a_slow_one_does_not_wait_for_it(void)
+{
+    struct result first = {0}, slow = {0}, quick = {0};
+    struct client *own = client_create("other");
+    struct client_request rq = get(url("http", "node.test", plain, "/ok"));
+    client_call(own, &rq, done, &first); /* leaves one thread, and that idle */
+    rq = get(url("http", "slow.test", plain, "/ok"));
+    rq.timeout_ms = 600000;
+    CHECK(client_submit(own, &rq, done, &slow) > 0);
+    rq = get(url("http", "node.test", plain, "/ok"));
+    CHECK(client_submit(own, &rq, done, &quick) > 0);
+    while (quick.calls == 0)
+        client_turn(own, 1000, NULL, 0);
+    CHECK(first.status == 200 && quick.status == 200 && slow.calls == 0);
+    client_destroy(own);
+    let_slow_end();
 }
 
 static void cancel_the_other(void *context, const struct client_response *r)
@@ -510,6 +542,7 @@ static void a_descriptor_ends_the_sleep(void)
     X(what_is_no_url_or_header_goes_nowhere)                                                                 \
     X(a_cancelled_request_is_not_heard_of_again)                                                             \
     X(names_that_take_too_long_end_with_the_time)                                                            \
+    X(a_name_that_is_asked_for_right_behind_a_slow_one_does_not_wait_for_it)                                 \
     X(callbacks_may_cancel_and_submit)                                                                       \
     X(destroying_the_client_ends_what_is_under_way)                                                          \
     X(a_descriptor_ends_the_sleep)

@@ -233,6 +233,10 @@ Test(beat, three_absences_in_a_row_end_a_supervised_process)
     rig_run(SECOND);
     forget_in_registry();
     cr_assert_eq(rig.exit_code, 76);
+    cr_assert_eq(rig.far.registers, 3, "not once more, by a process that ends");
+    directory_leave(rig.node);
+    rig_run(SECOND);
+    cr_assert_eq(rig.far.deregistered, 1);
 }
 
 Test(beat, an_unsupervised_process_stays)

@@ -236,6 +236,31 @@ Test(join, leaving_deregisters_with_the_token)
     cr_assert_eq(rig.far.beats, 1, "no heartbeat after goodbye");
 }
 
+Test(join, leaving_waits_for_a_registration_under_way_and_deregisters_with_its_token)
+{
+    rig_start();
+    directory_turn(rig.node, rig.sim.now_ns);
+    cr_assert_eq(sim_in_flight(&rig.sim), 1, "the first registration");
+    directory_leave(rig.node);
+    cr_assert_not(directory_left(rig.node));
+    rig_run(SECOND);
+    cr_assert_eq(rig.far.registers, 1);
+    cr_assert_eq(rig.far.deregistered, 1);
+    cr_assert_eq(rig.far.wrong_tokens, 0);
+    cr_assert(directory_left(rig.node));
+}
+
+Test(join, leaving_does_not_try_again_what_failed)
+{
+    be_ill(SIM_STATUS, "/v1/register", 503, NULL);
+    rig_start();
+    directory_turn(rig.node, rig.sim.now_ns);
+    directory_leave(rig.node);
+    rig_run(600 * SECOND);
+    cr_assert_eq(rig.far.deregistered, 0);
+    cr_assert(directory_left(rig.node));
+}
+
 Test(join, a_directory_that_does_not_answer_does_not_hold_us)
 {
     rig_start();
