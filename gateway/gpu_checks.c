@@ -107,12 +107,13 @@ void toolkit_judge(const struct toolkit_sight *s, struct doctor_finding *f)
         judge_versions(s, f);
 }
 
+/* Once loaded it stays: it does not give back all that it takes. */
 static const char *find_nvrtc(void)
 {
     static const char *const names[] = {"libnvrtc.so.13", "libnvrtc.so.12",
                                         "/usr/local/cuda/lib64/libnvrtc.so"};
     for (size_t i = 0; i < TG_ARRAY_SIZE(names); i++) {
-        void *library = dlopen(names[i], RTLD_LAZY | RTLD_LOCAL);
+        void *library = dlopen(names[i], RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
         if (library) {
             dlclose(library);
             return names[i];
