@@ -49,9 +49,9 @@ class Search:
         self.labels = labels
 
     def run(self, queries, k):
-        """[[(index, distance)]], nearest first, for a list of vectors."""
+        """Indices and distances, nearest first, a list of each for every vector."""
         with torch.inference_mode():
-            q = torch.tensor(queries, dtype=torch.float32).to(self.device, non_blocking=True)
+            q = torch.from_numpy(numpy.array(queries, numpy.float32)).to(self.device)
             keys = torch.addmm(self.squares, q, self.columns, alpha=-2)
             found, index = keys.topk(k, dim=1, largest=False)
             found = (found + (q * q).sum(1, keepdim=True)).clamp_(min=0).sqrt_()
@@ -66,12 +66,12 @@ class Search:
 
 
 class Batcher:
-    """One batch at a time. @thread: computed beside the loop, which reads on meanwhile; else in a turn of the loop."""
+    """One batch at a time, computed in a thread beside the loop, which reads on meanwhile: what comes makes the next."""
 
-    def __init__(self, search, batch_max, thread):
+    def __init__(self, search, batch_max):
         self.search, self.batch_max = search, batch_max
         self.waiting, self.wanted = [], asyncio.Event()
-        self.pool = concurrent.futures.ThreadPoolExecutor(1) if thread else None
+        self.pool = concurrent.futures.ThreadPoolExecutor(1)
 
     def submit(self, vector, k):
         future = asyncio.get_running_loop().create_future()
@@ -87,17 +87,15 @@ class Batcher:
         loop = asyncio.get_running_loop()
         while True:
             await self.wanted.wait()
-            if not self.pool:
-                await asyncio.sleep(0)  # what else this turn of the loop has read comes along
             batch, self.waiting = self.waiting[:self.batch_max], self.waiting[self.batch_max:]
             if not self.waiting:
                 self.wanted.clear()
             try:
-                index, distance = (await loop.run_in_executor(self.pool, self.compute, batch) if self.pool
-                                   else self.compute(batch))
+                index, distance = await loop.run_in_executor(self.pool, self.compute, batch)
             except (RuntimeError, ValueError, TypeError) as why:
-                for _, _, future in batch:
-                    future.set_exception(web.HTTPUnprocessableEntity(text=str(why)))
+                for _, _, future in batch:  # one bad vector spoils them all
+                    if not future.done():
+                        future.set_exception(web.HTTPUnprocessableEntity(text=str(why)))
                 continue
             for (_, k, future), i, d in zip(batch, index, distance):
                 if not future.done():  # its client is gone
@@ -112,8 +110,7 @@ class Door:
 
     async def begin(self, _app):
         """In the loop that serves."""
-        args, alone = self.args, torch.get_num_threads() == 1 and self.args.device == "cpu"
-        self.batcher = Batcher(self.search, args.batch, args.compute == "thread" or args.compute == "auto" and not alone)
+        self.batcher = Batcher(self.search, self.args.batch)
         self.search.run([[0.0] * self.search.dim], 1)  # the first run is the slowest
         self.serving = asyncio.create_task(self.batcher.serve())
 
@@ -149,9 +146,7 @@ def main():
     p.add_argument("--data", default="", help=".npy, .csv or .csv.gz")
     p.add_argument("--labels", action="store_true", help="the last column of a CSV is a label")
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    p.add_argument("--batch", type=int, default=4096, help="largest batch")
-    p.add_argument("--compute", choices=("auto", "inline", "thread"), default="auto",
-                   help="in a turn of the loop, or in a thread beside it; auto: inline with one processor and no GPU")
+    p.add_argument("--batch", type=int, default=1024, help="largest batch")
     p.add_argument("--version", action="store_true", help="print what it runs on, and end")
     args = p.parse_args()
     if not args.data and not args.version:
