@@ -133,22 +133,12 @@ static const char *find_nvml(const char *path)
     return path;
 }
 
-static bool has_kernels(const struct config *c)
-{
-    for (size_t i = 0; i < c->runner_count; i++)
-        for (size_t k = 0; k < c->runners[i].option_count; k++)
-            if (strcmp(c->runners[i].options[k].key, "type") == 0 &&
-                strcmp(c->runners[i].options[k].value, "kernel") == 0)
-                return true;
-    return false;
-}
-
 void check_toolkit(struct doctor *d, struct doctor_finding *f)
 {
     const struct host_sight *host = host_sight(d->config);
     struct toolkit_sight s = {
         .wish = host->wish,
-        .kernels = has_kernels(d->config),
+        .kernels = host_runner_with(d->config, "type", "kernel") != NULL,
         .built = TG_CUDA_BUILT,
         .driver = host->driver,
         .nvrtc = find_nvrtc(),

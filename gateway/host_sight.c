@@ -14,19 +14,19 @@ static bool leaves_gpu(const struct config *c)
     return c->executor_device == CONFIG_DEVICE_AUTO || c->executor_device == CONFIG_DEVICE_CUDA;
 }
 
-static const struct config_runner *placed_on_gpu(const struct config *c)
+const struct config_runner *host_runner_with(const struct config *c, const char *key, const char *value)
 {
     for (size_t i = 0; i < c->runner_count; i++)
         for (size_t k = 0; k < c->runners[i].option_count; k++)
-            if (strcmp(c->runners[i].options[k].key, "device") == 0 &&
-                strcmp(c->runners[i].options[k].value, "cuda") == 0)
+            if (strcmp(c->runners[i].options[k].key, key) == 0 &&
+                strcmp(c->runners[i].options[k].value, value) == 0)
                 return &c->runners[i];
     return NULL;
 }
 
 static enum gpu_wish wish_of(const struct config *c, char who[static 96])
 {
-    const struct config_runner *placed = placed_on_gpu(c);
+    const struct config_runner *placed = host_runner_with(c, "device", "cuda");
     snprintf(who, 96, "executor.device");
     if (c->executor_device == CONFIG_DEVICE_CUDA)
         return GPU_REQUIRED;

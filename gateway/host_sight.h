@@ -24,4 +24,7 @@ struct host_sight {
 /** The same for all checks of a run, which have one configuration. Thread: the one that runs them. */
 const struct host_sight *host_sight(const struct config *config);
 
+/** The first runner with this option, NULL if there is none. */
+const struct config_runner *host_runner_with(const struct config *c, const char *key, const char *value);
+
 #endif

@@ -23,7 +23,7 @@ void memlock_judge(const struct host_sight *s, uint64_t limit, struct doctor_fin
     else if (limit < s->lock_bytes)
         doctor_say(f, DOCTOR_WARN, DOCTOR_HEALTHY, todo,
                    "only %llu MiB of memory may be locked, up to %llu MiB of lanes are to be pinned for the "
-                   "GPU; the rest is slower",
+                   "GPU: what stays unpinned is slower",
                    MIB(limit), MIB(s->lock_bytes));
     else if (limit < MEMLOCK_GOOD)
         doctor_say(f, DOCTOR_WARN, DOCTOR_HEALTHY, todo,
