@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include "gpu/executor.h"
 #include "gpu/runners/knn.h"
 #include "gpu/runners/saxpy.h"
@@ -117,7 +118,7 @@ struct run {
     const char *payload;
     size_t payload_len;
     struct tg_json_doc doc;
-    uint32_t rows;
+    uint32_t rows, left_out;
     struct tg_rows taken[ROWS_MAX];
     char *answer;
 };
@@ -186,9 +187,17 @@ static void encode(struct run *r)
     }
 }
 
-/* False if something came between: the rows went in more than one batch. */
+/* How often the kernel has taken the processor away from us. */
+static long interruptions(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
+}
+
+/* False if something came between: another thread on our processor, or a second batch. */
 static bool run_once(struct run *r, uint32_t number)
 {
+    long before = interruptions();
     uint64_t start = stage_now_ns();
     trace.batches = 0;
     for (uint32_t i = 0; i < r->rows; i++)
@@ -203,7 +212,7 @@ static bool run_once(struct run *r, uint32_t number)
         tg_lane_retire(r->taken[i].lane, r->taken[i].first);
     for (uint32_t s = 0; s < STEP_COUNT; s++)
         times[s][number] = (double)(trace.stamps[s] - start);
-    return trace.batches == 1;
+    return trace.batches == 1 && interruptions() == before;
 }
 
 /* ---- what came of it -------------------------------------------------------------------------------- */
@@ -225,8 +234,9 @@ static void print(const struct run *r, uint32_t n)
     for (uint32_t s = 0; s < STEP_COUNT; s++)
         stage_sort(times[s], n);
     tg_executor_describe(r->stage->ex, &info);
-    printf("\n%" PRIu32 " task%s of %s on %s, %" PRIu32 " runs; ns from the start\n", r->rows,
-           r->rows == 1 ? "" : "s", r->stage->instance->runner->type, info.device, n);
+    printf("\n%" PRIu32 " task%s of %s on %s, %" PRIu32 " runs (%" PRIu32
+           " interrupted ones left out); ns from the start\n",
+           r->rows, r->rows == 1 ? "" : "s", r->stage->instance->runner->type, info.device, n, r->left_out);
     printf("%-26s %11s %11s %11s\n", "", "p50", "p99", "step");
     for (uint32_t s = 0; s < STEP_COUNT; s++) {
         double median = times[s][n / 2];
@@ -236,16 +246,17 @@ static void print(const struct run *r, uint32_t n)
     }
 }
 
-/* Runs that were cut in two are repeated; the first ones warm caches up. */
+/* The first runs warm caches up. If none was undisturbed the last one has to do. */
 static uint32_t measure(struct run *r, double seconds)
 {
-    uint32_t n = 0;
+    uint32_t n = 0, all = 0;
     for (uint32_t i = 0; i < 20; i++)
         run_once(r, 0);
-    for (uint64_t end = stage_now_ns() + (uint64_t)(seconds * 1e9);
-         n < RUNS_MAX && (n == 0 || stage_now_ns() < end);)
+    uint64_t end = stage_now_ns() + (uint64_t)(seconds * 1e9);
+    for (; n < RUNS_MAX && stage_now_ns() < end; all++)
         n += run_once(r, n);
-    return n;
+    r->left_out = all - n;
+    return TG_MAX(n, 1u);
 }
 
 void timeline(struct stage *s, uint32_t rows, double seconds)
