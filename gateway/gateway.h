@@ -134,6 +134,8 @@ void ready_export(const struct gateway *g, struct metrics_text *t);
 /* layout.c: how many threads, where the lanes are */
 void layout_choose(struct gateway *g);
 int layout_lanes(struct gateway *g);
+/* what they take, once layout_choose() has chosen */
+size_t layout_lane_bytes(struct gateway *g);
 struct tg_lane *layout_lane(const struct gateway *g, uint32_t worker, uint32_t instance, uint32_t priority,
                             uint32_t size_class);
 uint32_t layout_lanes_per_worker(const struct gateway *g);

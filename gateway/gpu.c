@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whether a GPU serves, and whom. The others are served by the cpu beside it. */
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include "gateway/base/log.h"
 #include "gateway.h"
-#include "gpu/backend.h"
 #include "gpu/runner.h"
+#include "gpu_probe.h"
 
 static bool insists(const struct gateway *g)
 {
@@ -66,57 +60,6 @@ static int check_placed(const struct gateway *g)
     return 0;
 }
 
-/* ---- the look at the machine ----------------------------------------------------------------------------------- */
-
-#define PROBE_MS 30000 /* a driver that takes longer to say what there is will not serve either */
-
-struct probe {
-    int rc;
-    struct tg_error why;
-};
-
-static void probe_and_tell(int fd)
-{
-    struct probe p = {0};
-    p.rc = tg_backend_find("cuda")->probe(&p.why);
-    ssize_t n = write(fd, &p, sizeof(p));
-    _exit(n == (ssize_t)sizeof(p) ? 0 : 1);
-}
-
-static void listen_to_probe(int fd, struct probe *p)
-{
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
-    if (poll(&wait, 1, PROBE_MS) == 1 && read(fd, p, sizeof(*p)) == (ssize_t)sizeof(*p))
-        return;
-    p->rc = -EIO;
-    tg_error_set(&p->why, "no_driver", "the driver died or did not answer when it was asked for GPUs");
-}
-
-/* By a process of its own: who has asked the driver once cannot leave it to another process any more. */
-static struct probe probe_apart(void)
-{
-    struct probe p = {.rc = -EIO};
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0) {
-        tg_error_set(&p.why, "", "%s", strerror(errno));
-        return p;
-    }
-    pid_t pid = fork();
-    if (pid == 0)
-        probe_and_tell(ends[1]);
-    close(ends[1]);
-    if (pid < 0)
-        tg_error_set(&p.why, "", "%s", strerror(errno));
-    else
-        listen_to_probe(ends[0], &p);
-    close(ends[0]);
-    if (pid > 0) {
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-    }
-    return p;
-}
-
 bool gpu_in_process(const struct gateway *g)
 {
     uint32_t mode = g->config.executor_mode;
@@ -130,7 +73,7 @@ int gpu_choose(struct gateway *g)
     int rc = check_placed(g);
     if (rc < 0)
         return rc;
-    struct probe p = probe_apart();
+    struct gpu_probe p = gpu_probe_apart();
     if (p.rc < 0)
         return without_gpu(g, p.rc, p.why.message);
     for (uint32_t i = 0; i < g->instance_count; i++) {

@@ -148,10 +148,9 @@ static void check_certificate(struct doctor *d, struct doctor_finding *f)
 }
 
 static const struct doctor_check checks[] = {
-    {"runners", check_runners},
-    {"ports", check_ports},
-    {"io", check_io},
-    {"certificate", check_certificate},
+    {"runners", check_runners},         {"ports", check_ports},     {"io", check_io},
+    {"certificate", check_certificate}, {"memlock", check_memlock}, {"huge-pages", check_huge_pages},
+    {"placement", check_placement},     {"gpu", check_gpu},         {"toolkit", check_toolkit},
 };
 
 const struct doctor_checks host_checks = {checks, TG_ARRAY_SIZE(checks)};

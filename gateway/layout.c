@@ -142,6 +142,13 @@ struct tg_lane *layout_lane(const struct gateway *g, uint32_t worker, uint32_t i
     return g->lanes[n + priority * g->instances[instance]->shape.size_classes + size_class];
 }
 
+size_t layout_lane_bytes(struct gateway *g)
+{
+    size_t bytes = 4096;
+    each_lane(g, add_bytes, &bytes);
+    return bytes;
+}
+
 int layout_lanes(struct gateway *g)
 {
     uint32_t per_worker = layout_lanes_per_worker(g);
@@ -153,9 +160,8 @@ int layout_lanes(struct gateway *g)
     g->lanes = calloc(g->lane_count, sizeof(*g->lanes));
     if (!g->lanes)
         return -ENOMEM;
-    size_t bytes = 4096, doorbells = 0;
-    each_lane(g, add_bytes, &bytes);
-    doorbells = (2 * g->worker_count + 1) * (tg_doorbell_bytes(g->worker_count + 1) + TG_CACHE_SEPARATION);
+    size_t bytes = layout_lane_bytes(g);
+    size_t doorbells = (2 * g->worker_count + 1) * (tg_doorbell_bytes(g->worker_count + 1) + TG_CACHE_SEPARATION);
     int rc = tg_arena_init(&g->shared, bytes + doorbells + tg_keeper_bytes() + 4096, TG_ARENA_SHARED);
     if (rc < 0) {
         log_error("cannot reserve %zu bytes for lanes", bytes);

@@ -54,6 +54,8 @@ struct tg_backend {
     const char *name;
     /** Cheap look at the machine: 0 if open() can succeed, else negative errno and one line in @why. */
     int (*probe)(struct tg_error *why);
+    /** Bytes of host memory that attach() locks at most under these settings; NULL: it locks none. Asks no driver. */
+    uint64_t (*lock_bytes_max)(const char *spec);
     int (*open)(const struct tg_device_options *options, struct tg_device **device, struct tg_error *why);
     void (*close)(struct tg_device *device);
     void (*describe)(const struct tg_device *device, struct tg_device_info *info);

@@ -5,11 +5,12 @@
  *   cost    processor time of the host for a batch, by its size
  *   full    full batches on all streams: bare, then through the executor; rows and bytes a second
  *   cross   the cuda device only: a batch moved by kernels and by copies, by its size
+ * With --timeline instead: when each step of a lone task and of a full batch was over, from its JSON to its answer's.
  * On the cuda device `full` also says what the runner's kernels reach on rows that lie in device memory already.
  * Nothing is asserted; without the device the program ends with 77.
  *
  * bench-device [--device cpu|null|cuda] [--spec LINE] [--streams N] [--batch N] [--seconds S] [--cpu N]
- *              [KEY=VALUE...]      the runner's settings: type=saxpy n=256
+ *              [--timeline] [KEY=VALUE...]      the runner's settings: type=saxpy n=256
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -19,6 +20,7 @@
 #include <time.h>
 #include "bare.h"
 #include "stage.h"
+#include "timeline.h"
 
 #define SAMPLES 20000
 #define LANES 8
@@ -29,6 +31,7 @@ static struct {
     uint32_t streams, batch, threads;
     double seconds;
     int cpu;
+    bool timeline;
     struct tg_setting settings[16];
 } options = {.device = "cpu", .streams = 2, .batch = 256, .seconds = 1, .cpu = -1};
 
@@ -275,7 +278,7 @@ static bool read_options(int argc, char **argv)
         {"device", required_argument, NULL, 'd'},  {"spec", required_argument, NULL, 's'},
         {"streams", required_argument, NULL, 'n'}, {"batch", required_argument, NULL, 'b'},
         {"threads", required_argument, NULL, 't'}, {"seconds", required_argument, NULL, 'S'},
-        {"cpu", required_argument, NULL, 'c'},     {0}};
+        {"cpu", required_argument, NULL, 'c'},     {"timeline", no_argument, NULL, 'T'}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (c) {
         case 'd': options.device = optarg; break;
@@ -285,6 +288,7 @@ static bool read_options(int argc, char **argv)
         case 't': options.threads = (uint32_t)strtoul(optarg, NULL, 0); break;
         case 'S': options.seconds = strtod(optarg, NULL); break;
         case 'c': options.cpu = atoi(optarg); break;
+        case 'T': options.timeline = true; break;
         default: return false;
         }
     }
@@ -300,30 +304,56 @@ static bool read_options(int argc, char **argv)
            options.seconds > 0;
 }
 
+static bool is_cuda(void)
+{
+    return strcmp(options.device, "cuda") == 0;
+}
+
+static void bare_beside(const struct stage *s)
+{
+    if (is_cuda())
+        bare_kernels(s->instance->runner->type, s->lanes[0]->in_stride, s->lanes[0]->out_stride, options.batch);
+}
+
+static void timelines(struct stage *s)
+{
+    timeline(s, 1, options.seconds);
+    timeline(s, options.batch, options.seconds);
+    bare_beside(s);
+}
+
+static void figures(struct stage *s)
+{
+    struct bare b;
+    open_bare(&b, s, options.spec);
+    lone_bare(&b, s);
+    for (uint32_t rows = 1; rows <= options.batch; rows *= 16)
+        cost(&b, s, rows);
+    full_bare(&b, s);
+    b.backend->close(b.device);
+    lone_executor(s);
+    full_executor(s);
+    if (is_cuda()) {
+        cross_way(s, "by kernels", "direct_kib=1048575");
+        cross_way(s, "by copies", "direct_kib=0");
+    }
+    bare_beside(s);
+}
+
 int main(int argc, char **argv)
 {
     struct stage s;
-    struct bare b;
     if (!read_options(argc, argv)) {
         fprintf(stderr, "usage: bench-device [--device cpu|null|cuda] [--spec LINE] [--streams 1..%d] [--batch 1..4096]\n"
-                        "                    [--threads N] [--seconds S] [--cpu N] [KEY=VALUE...]\n", LANES);
+                        "                    [--threads N] [--seconds S] [--cpu N] [--timeline] [KEY=VALUE...]\n", LANES);
         return 2;
     }
     stage_pin(options.cpu);
     open_stage(&s, options.spec);
-    open_bare(&b, &s, options.spec);
-    lone_bare(&b, &s);
-    for (uint32_t rows = 1; rows <= options.batch; rows *= 16)
-        cost(&b, &s, rows);
-    full_bare(&b, &s);
-    b.backend->close(b.device);
-    lone_executor(&s);
-    full_executor(&s);
-    if (strcmp(options.device, "cuda") == 0) {
-        cross_way(&s, "by kernels", "direct_kib=1048575");
-        cross_way(&s, "by copies", "direct_kib=0");
-        bare_kernels(s.instance->runner->type, s.lanes[0]->in_stride, s.lanes[0]->out_stride, options.batch);
-    }
+    if (options.timeline)
+        timelines(&s);
+    else
+        figures(&s);
     stage_close(&s);
     return 0;
 }

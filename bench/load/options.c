@@ -205,6 +205,8 @@ static int check_counts(struct options *o)
         return bad("threads", text, "an open loop needs an active connection for each thread");
     if (o->body[0] && o->body_text[0])
         return bad("body-text", o->body_text, "cannot be combined with --body");
+    if (o->bodies[0] && (o->body[0] || o->body_text[0]))
+        return bad("bodies", o->bodies, "cannot be combined with --body or --body-text");
     return 0;
 }
 

@@ -15,14 +15,14 @@
 #define RUN_MARK "{run}"
 #define BODY_FILE_MAX (64u << 20)
 
-static char *read_file(const char *path)
+static char *read_file(const char *flag, const char *path)
 {
     FILE *file = fopen(path, "rb");
     char *text = file ? malloc(BODY_FILE_MAX + 1) : NULL;
     size_t len = text ? fread(text, 1, BODY_FILE_MAX + 1, file) : 0;
 
     if (!text || ferror(file) || len > BODY_FILE_MAX) {
-        fprintf(stderr, "bench-load: --body '%s': %s\n", path,
+        fprintf(stderr, "bench-load: --%s '%s': %s\n", flag, path,
                 text && len > BODY_FILE_MAX ? "larger than 64 MiB" : strerror(errno));
         free(text);
         text = NULL;
@@ -170,20 +170,51 @@ static int add_one(struct request_set *set, const struct options *o, const struc
     return set->items ? add(set, o, parts, body) : -ENOMEM;
 }
 
+static uint32_t count_lines(const char *text)
+{
+    uint32_t n = 0;
+
+    for (; (text = strchr(text, '\n')) != NULL; text++)
+        n++;
+    return n;
+}
+
+/* What stands behind the last line break is no line. */
+static int add_lines(struct request_set *set, const struct options *o, const struct parts *parts, char *text)
+{
+    uint32_t lines = count_lines(text);
+    int rc = 0;
+
+    if (lines == 0) {
+        fprintf(stderr, "bench-load: --bodies '%s': no line\n", o->bodies);
+        return -ENODATA;
+    }
+    set->items = calloc(lines, sizeof(*set->items));
+    if (!set->items)
+        return -ENOMEM;
+    for (char *line = text, *end; rc == 0 && (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        *end = '\0';
+        rc = add(set, o, parts, line);
+    }
+    return rc;
+}
+
+static int add_file(struct request_set *set, const struct options *o, const struct parts *parts)
+{
+    char *text = o->body[0] ? read_file("body", o->body) : read_file("bodies", o->bodies);
+    int rc = !text ? -EIO : o->body[0] ? add_one(set, o, parts, text) : add_lines(set, o, parts, text);
+
+    free(text);
+    return rc;
+}
+
 static int build(struct request_set *set, const struct options *o, const struct preset *preset,
                  const struct parts *parts)
 {
-    char *text;
-    int rc;
-
     if (o->body_text[0])
         return add_one(set, o, parts, o->body_text);
-    if (o->body[0]) {
-        text = read_file(o->body);
-        rc = text ? add_one(set, o, parts, text) : -EIO;
-        free(text);
-        return rc;
-    }
+    if (o->body[0] || o->bodies[0])
+        return add_file(set, o, parts);
     return preset->body ? add_one(set, o, parts, preset->body) : add_digits(set, o, parts);
 }
 

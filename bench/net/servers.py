@@ -21,6 +21,7 @@ class Server:
 
     name = "?"
     scheme = "http"
+    start_seconds = 10
 
     def __init__(self, args, port, workdir):
         self.args, self.port, self.workdir = args, port, workdir
@@ -40,7 +41,7 @@ class Server:
             raise Skip(f"{argv[0]} is not there")
         self.log = open(os.path.join(self.workdir, "log"), "w+b")
         self.process = subprocess.Popen(["taskset", "-c", self.cpus] + argv, stdout=self.log, stderr=self.log)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + self.start_seconds
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise Skip("did not start: " + self.last_words())

@@ -125,6 +125,10 @@ def cpu_model():
     return next((l.split(":", 1)[1].strip() for l in out.splitlines() if l.startswith("Model name")), "unknown")
 
 
+def machine():
+    return f"{cpu_model()}, {os.cpu_count()} processors, Linux {platform.release()}"
+
+
 def ticks():
     """(all, stolen) clock ticks of the machine since it started."""
     with open("/proc/stat") as f:
@@ -154,7 +158,7 @@ def versions(args):
 def heading(args, command):
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     return ["# Network comparison", "",
-            f"{now}, {cpu_model()}, {os.cpu_count()} processors, Linux {platform.release()}; server on processor "
+            f"{now}, {machine()}; server on processor "
             f"{args.server_cpu}, bench-load on {args.load_cpu}, loopback. {versions(args)}.", "",
             f"Medians of {args.rounds} interleaved rounds of {args.seconds} s after {args.warmup} s of warm-up, "
             f"preset `{args.preset}`. Ratios compare medians within this run. Spread is the highest round minus the "

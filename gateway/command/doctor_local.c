@@ -10,8 +10,6 @@
 #include "gateway/control/store.h"
 #include "show.h"
 
-#define MEMLOCK_GOOD (64ul << 20)
-
 static void check_config(struct doctor *d, struct doctor_finding *f)
 {
     if (d->config->path)
@@ -78,21 +76,6 @@ static void check_credentials(struct doctor *d, struct doctor_finding *f)
 
 /* ---- limits ------------------------------------------------------------------------------------------ */
 
-static void check_memlock(struct doctor *d, struct doctor_finding *f)
-{
-    struct rlimit r;
-    (void)d;
-    if (getrlimit(RLIMIT_MEMLOCK, &r) < 0 || r.rlim_cur == RLIM_INFINITY)
-        doctor_say(f, DOCTOR_OK, DOCTOR_HEALTHY, "", "locked memory has no limit");
-    else if (r.rlim_cur >= MEMLOCK_GOOD)
-        doctor_say(f, DOCTOR_OK, DOCTOR_HEALTHY, "", "%lu KiB of memory may be locked",
-                   (unsigned long)(r.rlim_cur >> 10));
-    else
-        doctor_say(f, DOCTOR_WARN, DOCTOR_HEALTHY, "LimitMEMLOCK=infinity, or ulimit -l unlimited",
-                   "only %lu KiB of memory may be locked: io_uring and pinned buffers may be refused",
-                   (unsigned long)(r.rlim_cur >> 10));
-}
-
 static void check_descriptors(struct doctor *d, struct doctor_finding *f)
 {
     struct rlimit r;
@@ -104,31 +87,6 @@ static void check_descriptors(struct doctor *d, struct doctor_finding *f)
                    wanted);
     else
         doctor_say(f, DOCTOR_OK, DOCTOR_HEALTHY, "", "enough for limits.connections");
-}
-
-static bool read_word(const char *path, char *out, size_t cap)
-{
-    FILE *in = fopen(path, "re");
-    bool fine = in && fgets(out, (int)cap, in);
-    if (in)
-        fclose(in);
-    return fine;
-}
-
-static void check_huge_pages(struct doctor *d, struct doctor_finding *f)
-{
-    char text[128];
-    (void)d;
-    if (!read_word("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text)))
-        doctor_say(f, DOCTOR_WARN, DOCTOR_HEALTHY, "nothing, if this is a container",
-                   "this kernel does not tell");
-    else if (strstr(text, "[never]"))
-        doctor_say(f, DOCTOR_WARN, DOCTOR_HEALTHY,
-                   "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
-                   "transparent huge pages are off: large lanes cost more page walks");
-    else
-        doctor_say(f, DOCTOR_OK, DOCTOR_HEALTHY, "", "transparent: %s",
-                   strstr(text, "[always]") ? "always" : "madvise");
 }
 
 /* ---- the node ---------------------------------------------------------------------------------------- */
@@ -217,8 +175,7 @@ static void check_restart(struct doctor *d, struct doctor_finding *f)
 
 const struct doctor_check doctor_local_checks[] = {
     {"config", check_config},           {"state-dir", check_state_dir},
-    {"credentials", check_credentials}, {"memlock", check_memlock},
-    {"descriptors", check_descriptors}, {"huge-pages", check_huge_pages},
+    {"credentials", check_credentials}, {"descriptors", check_descriptors},
     {"health-file", check_health_file}, {"health", check_health},
     {"backend", check_backend},         {"restart", check_restart},
 };

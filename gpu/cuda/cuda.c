@@ -27,6 +27,13 @@ static int cuda_probe(struct tg_error *why)
     return tg_cuda_explain(tg_cuda_judge(&seen), &seen, why);
 }
 
+static uint64_t cuda_lock_bytes_max(const char *spec)
+{
+    struct tg_cuda_settings settings;
+    struct tg_error why;
+    return tg_cuda_settings_parse(spec, &settings, &why) == 0 ? settings.pin_mib << 20 : 0;
+}
+
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
 static int take(struct tg_device *d, int ordinal, const struct cudaDeviceProp *p)
@@ -146,6 +153,7 @@ static void cuda_describe(const struct tg_device *d, struct tg_device_info *info
 const struct tg_backend tg_backend_cuda = {
     .name = "cuda",
     .probe = cuda_probe,
+    .lock_bytes_max = cuda_lock_bytes_max,
     .open = cuda_open,
     .close = cuda_close,
     .describe = cuda_describe,

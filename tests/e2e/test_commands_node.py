@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Commands for a node's operator: init, doctor, healthcheck, register and deregister."""
+"""Commands for a node's operator: init, healthcheck, register and deregister."""
 import json
 import os
 import pty
-import socket
 import stat
 import subprocess
 import tempfile
@@ -14,21 +13,8 @@ import unittest
 
 import harness
 from devnet import Devnet
+from folder import InFolder
 from gateway import Gateway, TASKGATE, clean_environment, free_port, run_once, wait_for
-
-LEVELS = ("ok", "warn", "fail")
-
-
-class InFolder(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="taskgate-commands-")
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-        self.path = os.path.join(self.folder, "taskgate.toml")
-        self.state = os.path.join(self.folder, "state")
-
-    def run_in(self, *args, env=None):
-        return run_once(*args, env={"IICP_HOME": self.state, **(env or {})})
 
 
 class Help(unittest.TestCase):
@@ -167,74 +153,6 @@ class Healthcheck(InFolder):
             f.write('{"health_schema_version":1,')
         self.assertEqual(self.run_in("healthcheck")[0], 2)
         self.assertEqual(self.run_in("healthcheck", "--node", "../x")[0], 2)
-
-
-class Doctor(InFolder):
-    def doctor(self, *flags, env=None):
-        code, out, err = self.run_in("doctor", "--json", *flags, env=env)
-        report = json.loads(out)
-        for check in report["checks"]:
-            self.assertIn(check["level"], LEVELS)
-            self.assertTrue(check["what"], check)
-            self.assertTrue(check["level"] == "ok" or check["todo"], check)
-        return code, report, {c["check"]: c for c in report["checks"]}
-
-    def test_before_the_first_start_nothing_fails(self):
-        code, report, by = self.doctor("--server.listen=127.0.0.1:%d" % free_port())
-        self.assertEqual((code, report["status"]), (0, "local_unhealthy"))
-        self.assertEqual((by["ports"]["level"], by["health"]["level"]), ("ok", "warn"))
-
-    def test_for_people_there_is_a_line_for_each(self):
-        code, out, _err = self.run_in("doctor", "--server.listen=127.0.0.1:%d" % free_port())
-        self.assertEqual(code, 0)
-        self.assertRegex(out, r"(?m)^ok    certificate  ")
-        self.assertTrue(out.endswith("status: local_unhealthy\n"), out)
-
-    def test_a_port_that_is_taken_by_something_else(self):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            s.listen(8)
-            code, _report, by = self.doctor("--server.listen=127.0.0.1:%d" % s.getsockname()[1], "--directory.timeout_ms=500")
-        self.assertEqual((code, by["ports"]["level"]), (1, "fail"))
-
-    def test_credentials_that_others_can_read_fail(self):
-        os.makedirs(os.path.join(self.state, "nodes"))
-        path = os.path.join(self.state, "nodes", "default.json")
-        with open(path, "w", encoding="utf-8") as f:
-            f.write("{}")
-        os.chmod(path, 0o644)
-        code, _report, by = self.doctor("--server.listen=127.0.0.1:%d" % free_port())
-        self.assertEqual((code, by["credentials"]["level"]), (1, "fail"))
-
-    def test_a_configuration_with_errors_is_78(self):
-        code, out, err = self.run_in("doctor", "--server.workers=many")
-        self.assertEqual((code, out), (78, ""))
-        self.assertIn("server.workers", err)
-
-    def test_a_directory_that_is_not_there(self):
-        code, report, by = self.doctor("--server.listen=127.0.0.1:%d" % free_port(),
-                                       "--directory.url=http://127.0.0.1:%d" % free_port())
-        self.assertEqual((code, by["directory"]["level"]), (1, "fail"))
-        self.assertIn("not reached", by["directory"]["what"])
-
-    def test_a_registered_node_and_a_route_that_is_not_its_own(self):
-        with Devnet("--heartbeat-ms=3600000") as d:  # a beat would bring the node back when the directory has forgotten it
-            port = free_port()
-            flags = ("--server.listen=127.0.0.1:%d" % port, "--directory.url=" + d.url, "--directory.allow_private=true",
-                     "--directory.heartbeat_ms=3600000", "--directory.timeout_ms=60000")
-            here = "--directory.public_endpoint=http://127.0.0.1:%d" % port
-            with Gateway("--server.workers=1", *flags, here, "--node.id=n1", env={"IICP_HOME": self.state}) as g:
-                wait_for(lambda: "n1" in d.found(), 30, "n1 to be registered")
-                wait_for(lambda: os.path.exists(os.path.join(self.state, "run", "default", "health-v1.json")), 30, "health")
-                code, report, by = self.doctor(*flags, here, "--node.id=n1")
-                self.assertEqual((code, report["status"]), (0, "limited_reach"), report)
-                self.assertEqual([by[c]["level"] for c in ("health", "health-file", "directory", "clock", "registered")], ["ok"] * 5)
-                code, report, by = self.doctor(*flags, "--directory.public_endpoint=http://127.0.0.1:9", "--node.id=n1")
-                self.assertEqual((code, report["status"], by["registered"]["level"]), (1, "route_mismatch", "fail"))
-                d.fault(forget_nodes=True)
-                code, report, by = self.doctor(*flags, here, "--node.id=n1")
-                self.assertEqual((code, report["status"]), (1, "directory_absent"))
-                g.stop()
 
 
 class Register(InFolder):

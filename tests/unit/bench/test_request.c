@@ -15,7 +15,7 @@ static char number[REQUEST_DIGITS];
 
 static void start(void)
 {
-    o = (struct options){.preset = "echo", .body = "", .body_text = "", .path = "", .method = "", .host = "h:1"};
+    o = (struct options){.preset = "echo", .body = "", .body_text = "", .bodies = "", .path = "", .method = "", .host = "h:1"};
     request_number_init(number, 7);
 }
 
@@ -148,6 +148,42 @@ Test(request, a_row_that_is_too_short_is_refused)
     o.digits = path;
     o.row_first = 1;
     o.row_last = 3;
+    cr_assert_neq(request_set_create(&set, &o), 0);
+    unlink(path);
+}
+
+static void write_text(char *path, const char *text)
+{
+    FILE *f = fdopen(mkstemp(path), "w");
+
+    fputs(text, f);
+    fclose(f);
+}
+
+Test(request, lines_of_a_file_are_bodies_by_turns)
+{
+    char path[] = "/tmp/bench-bodies-XXXXXX", *text;
+
+    write_text(path, "{\"task_id\":\"a-{n}\",\"x\":1}\n{\"task_id\":\"a-{n}\",\"x\":22}\nno line");
+    o.bodies = path;
+    o.verify = true;
+    cr_assert_eq(request_set_create(&set, &o), 0);
+    unlink(path);
+    cr_assert_eq(set.count, 2);
+    cr_assert_eq(set.id_len, strlen("a-000000000000"));
+    text = render(1);
+    cr_assert_not_null(strstr(text, "POST /v1/task HTTP/1.1\r\n"));
+    cr_assert_str_eq(strstr(text, "\r\n\r\n") + 4, "{\"task_id\":\"a-070000000000\",\"x\":22}");
+    cr_assert_eq(claimed_length(text), strlen(strstr(text, "\r\n\r\n") + 4));
+    free(text);
+}
+
+Test(request, a_file_without_a_line_is_refused)
+{
+    char path[] = "/tmp/bench-bodies-XXXXXX";
+
+    write_text(path, "not ended");
+    o.bodies = path;
     cr_assert_neq(request_set_create(&set, &o), 0);
     unlink(path);
 }

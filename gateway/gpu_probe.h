@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Asking the driver what GPUs there are, at arm's length. */
+#ifndef TG_GPU_PROBE_H
+#define TG_GPU_PROBE_H
+
+#include "tg/runner.h"
+
+struct gpu_probe {
+    int rc; /* 0, or negative errno with the reason */
+    struct tg_error why;
+};
+
+/**
+ * By a process of its own: who has asked the driver once cannot leave it to another process any more. A driver that does
+ * not answer in time counts as none. Thread: while there is only one.
+ */
+struct gpu_probe gpu_probe_apart(void);
+
+#endif
