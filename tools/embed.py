@@ -12,7 +12,7 @@ def main():
     with open(target, "w", encoding="ascii") as f:
         f.write("/* Made by tools/embed.py. */\n#include <stddef.h>\n")
         f.write(f"extern const unsigned char {name}[];\nextern const size_t {name}_len;\n")
-        f.write(f"const unsigned char {name}[] = {{\n" + ",\n".join(lines) + f"}};\n")
+        f.write(f"const unsigned char {name}[] = {{\n" + ",\n".join(lines) + "\n};\n")
         f.write(f"const size_t {name}_len = {len(data)};\n")
 
 

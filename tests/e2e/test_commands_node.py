@@ -6,7 +6,6 @@ import os
 import pty
 import stat
 import subprocess
-import tempfile
 import time
 import tomllib
 import unittest

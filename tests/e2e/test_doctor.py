@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import unittest
 
 import harness
 from devnet import Devnet
