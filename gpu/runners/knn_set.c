@@ -5,6 +5,9 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE (2u << 20)
 
 void knn_table_finish(struct knn_table *t)
 {
@@ -66,10 +69,22 @@ static int copy_row(struct knn_set *set, uint32_t row, const float *from, struct
     return set->half ? round_row(set, row, to, err) : 0;
 }
 
+/* A large set in huge pages, if the system gives them: one lone search reads all of it, and waits for translations else. */
+static float *allocate_vectors(size_t bytes)
+{
+    if (bytes < HUGE_PAGE)
+        return aligned_alloc(64, bytes);
+    size_t whole = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    void *vectors = aligned_alloc(HUGE_PAGE, whole);
+    if (vectors)
+        madvise(vectors, whole, MADV_HUGEPAGE);
+    return vectors;
+}
+
 static int allocate(struct knn_set *set, bool labels, struct tg_error *err)
 {
     size_t bytes = (size_t)set->rows * set->stride * sizeof(float);
-    set->vectors = aligned_alloc(64, bytes);
+    set->vectors = allocate_vectors(bytes);
     set->labels = labels ? calloc(set->rows, sizeof(*set->labels)) : NULL;
     if (set->vectors && (set->labels || !labels))
         return 0;
