@@ -28,7 +28,7 @@ namespace {
 /* EMULATED_COMPILE is the compiler with all options but the files' names. */
 bool compile(const std::string &source, const std::string &object)
 {
-    std::string command = EMULATED_COMPILE " -shared -fPIC -w -o " + object + " " + source;
+    std::string command = EMULATED_COMPILE " -shared -o " + object + " " + source;
     return system(command.c_str()) == 0;
 }
 
