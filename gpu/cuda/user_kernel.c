@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel runner's part for this device: a user's source, compiled when the gateway started, is loaded and launched. */
+/* The kernel runner's part for this device: what was compiled when the gateway started is loaded and launched. */
 #include <errno.h>
 #include <stdlib.h>
 #include "../runners/kernel.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kernel: the runner's table. Its source is compiled when the gateway starts; every executor process inherits the image. */
+/* kernel: the runner's table. The source is compiled when the gateway starts; executor processes inherit the image. */
 #include "kernel.h"
 
 #include <errno.h>

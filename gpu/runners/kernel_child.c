@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kernel: the process that compiles. It limits its own memory and time, loads NVRTC, gives up every file but those that a
- * source may include, and compiles. It ends with _exit(): nothing of it is worth cleaning up.
+ * kernel: the process that compiles. It limits its own memory and time, loads NVRTC, gives up every file but those that
+ * a source may include, and compiles. It ends with _exit(): nothing of it is worth cleaning up.
  */
 #include "kernel.h"
 
@@ -119,8 +119,8 @@ static void find_folder(struct nvrtc *n)
 }
 
 /*
- * NVRTC loads this one itself, at the first compilation: too late, since by then it may look round no more. It lies beside
- * the library, or the linker finds it.
+ * NVRTC loads this one itself, at the first compilation: too late, since by then it may look round no more. It lies
+ * beside the library, or the linker finds it.
  */
 static void load_builtins(const struct nvrtc *n)
 {
@@ -181,8 +181,8 @@ static void allow_reading(int ruleset, const char *folder)
 }
 
 /*
- * From here on a source can include what lies in its own folder and the toolkit's headers, and nothing can be written or
- * run. A kernel without Landlock leaves the child as it is: the operator wrote the source, and is to know what is in it.
+ * From here on a source can include what lies in its own folder and the toolkit's headers, and nothing can be written
+ * or run. A system without Landlock leaves the child as it is: the operator chose the source, and can read it.
  */
 static void confine(const struct nvrtc *n)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kernel: compiling, in a process of its own. A compiler on a user's source may take for ever, all memory, or crash; and
- * NVRTC is a large library that the gateway neither links nor wants in its memory. The child is this program again
- * (`taskgate compile-kernel --child`). It inherits three files in memory and nothing else: the text, the image, the log.
+ * kernel: compiling, in a process of its own. A compiler on a user's source may take for ever, all memory, or crash;
+ * and NVRTC is a large library that the gateway neither links nor wants in its memory. The child is this program again
+ * (`taskgate compile-kernel --child`). It inherits three files in memory and nothing else: text, image and log.
  */
 #include "kernel.h"
 

@@ -10,6 +10,13 @@
 
 #define BLANKS " ,\t"
 
+/* " f32 f64 ..." */
+static const char types[] =
+#define ELEMENT(name, cuda, c, kind, min, max) " " #name
+#include "kernel_types.def"
+#undef ELEMENT
+    ;
+
 /* ---- rows ------------------------------------------------------------------------------------------------- */
 
 /* "f32:64" */
@@ -20,8 +27,7 @@ int kernel_config_vector(const char *text, const char *key, struct kernel_vector
     v->element = kernel_element_find(text, colon ? (size_t)(colon - text) : strlen(text));
     unsigned long count = colon && isdigit((unsigned char)colon[1]) ? strtoul(colon + 1, &end, 10) : 0;
     if (!v->element)
-        tg_error_set(err, key, "must be a type and a count, like \"f32:64\" (types: f32 f64 i8 u8 i16 u16 i32 u32 "
-                               "i64 u64)");
+        tg_error_set(err, key, "must be a type and a count, like \"f32:64\" (types:%s)", types);
     else if (count < 1 || count > KERNEL_COUNT_MAX || *end)
         tg_error_set(err, key, "the count must be from 1 to %d, like \"%s:64\"", KERNEL_COUNT_MAX, v->element->name);
     else
@@ -95,7 +101,7 @@ static int add_param(struct kernel *k, const char *word, size_t len, struct tg_e
         return bad_param(err, word, len, "has a name that is taken");
     p->element = kernel_element_find(colon + 1, (size_t)((equals ? equals : end) - colon - 1));
     if (!p->element)
-        return bad_param(err, word, len, "has no type out of f32 f64 i8 u8 i16 u16 i32 u32 i64 u64");
+        return bad_param(err, word, len, "has no type that there is, such as f32");
     if (equals && !read_initial(p, equals + 1, (size_t)(end - equals - 1)))
         return bad_param(err, word, len, "has a default that is no number of its type");
     memcpy(p->name, word, name_len);

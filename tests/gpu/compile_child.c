@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Linked into tests that create kernel runners: these compile in a child process, which is the same program again, called
- * as `taskgate compile-kernel --child`. A test's main() knows nothing of that.
+ * Linked into tests that create kernel runners: these compile in a child process, which is the same program again,
+ * called as `taskgate compile-kernel --child`. A test's main() knows nothing of that.
  */
 #include <string.h>
 #include <unistd.h>

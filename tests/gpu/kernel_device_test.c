@@ -88,7 +88,7 @@ Test(gpu_kernels, every_row_of_every_batch_is_computed_once)
             }
             answer(&s, text);
             for (uint32_t t = 0; t < tasks; t++)
-                cr_assert_float_eq(first_number(text[t]), t * (t + 1) * M_PI / 180, 1e-9 * (t + 1), "%u: %s", t, text[t]);
+                cr_assert_float_eq(first_number(text[t]), t * (t + 1) * M_PI / 180, 1e-9 * (t + 1), "%s", text[t]);
         }
         close_stage(&s);
     }
@@ -188,7 +188,8 @@ Test(gpu_kernels, numbers_of_every_type_arrive_and_come_back)
         snprintf(source, sizeof(source),
                  "__device__ int run(const %s *in, %s *out) { for (int i = 0; i < 3; i++) out[i] = in[i]; return 0; }",
                  types[i].cuda, types[i].cuda);
-        open_stage(&s, KERNEL(source_of(source), {"in", types[i].type, NULL}, {"out", types[i].type, NULL}), ways[i % 4]);
+        open_stage(&s, KERNEL(source_of(source), {"in", types[i].type, NULL}, {"out", types[i].type, NULL}),
+                   ways[i % TG_ARRAY_SIZE(ways)]);
         snprintf(payload, sizeof(payload), "{\"rows\":[%s,%s]}", types[i].row, types[i].row);
         snprintf(expected, sizeof(expected), "{\"rows\":[%s,%s]}", types[i].answer, types[i].answer);
         cr_assert_str_eq(ask(&s, payload), expected);
@@ -201,8 +202,9 @@ Test(gpu_kernels, parameters_lie_where_the_source_sees_them)
     struct stage s;
     open_stage(&s,
                KERNEL(source_of("__device__ int run(const float *in, double *out, const tg_params &p)\n"
-                                "{ out[0] = p.a; out[1] = p.b; out[2] = p.c; out[3] = p.d; out[4] = in[0]; return 0; }"),
-                      {"in", "f32:1", NULL}, {"out", "f64:5", NULL}, {"params", "a:i8 b:f64=0.5, c:u16 d:f32=-1", NULL}),
+                                "{ out[0] = p.a; out[1] = p.b; out[2] = p.c; out[3] = p.d; out[4] = *in; return 0; }"),
+                      {"in", "f32:1", NULL}, {"out", "f64:5", NULL},
+                      {"params", "a:i8 b:f64=0.5, c:u16 d:f32=-1", NULL}),
                ways[0]);
     cr_assert_str_eq(ask(&s, "{\"row\":[9],\"a\":-7,\"c\":65535}"), "{\"row\":[-7,0.5,65535,-1,9]}");
     cr_assert_str_eq(ask(&s, "{\"row\":[9],\"a\":1,\"b\":2,\"c\":3,\"d\":4}"), "{\"row\":[1,2,3,4,9]}");
@@ -214,7 +216,8 @@ Test(gpu_kernels, macros_of_the_configuration_reach_the_source)
     struct stage s;
     open_stage(&s,
                KERNEL(source_of("#ifdef WITH\n__device__ int run(const int *in, int *out)\n"
-                                "{ out[0] = in[0] + WITH + TG_IN_COUNT * 100 + TG_OUT_COUNT * 1000; return 0; }\n#endif"),
+                                "{ out[0] = in[0] + WITH + TG_IN_COUNT * 100 + TG_OUT_COUNT * 1000; return 0; }\n"
+                                "#endif"),
                       {"in", "i32:2", NULL}, {"out", "i32:3", NULL}, {"defines", "WITH=7 OTHER", NULL}),
                ways[0]);
     cr_assert_str_eq(ask(&s, "{\"row\":[1,2]}"), "{\"row\":[3208,0,0]}");

@@ -55,6 +55,9 @@ static int create(const struct tg_setting *settings, struct tg_instance **instan
 #define SETTINGS(...) ((const struct tg_setting[]){{"type", "kernel", NULL}, __VA_ARGS__, {NULL, NULL, NULL}})
 #define PLAIN {"in", "f32:4", NULL}, {"out", "f32:1", NULL}
 #define RUN "__device__ int run(const float *in, float *out)"
+/* A table with this text as its source, and more options. */
+#define SOURCE(text, ...) SETTINGS({"source", source(text), NULL}, PLAIN, ##__VA_ARGS__)
+#define FILE_OF(path, ...) SETTINGS({"source", path, NULL}, PLAIN, ##__VA_ARGS__)
 
 static const char *path_of(const char *name)
 {
@@ -116,12 +119,12 @@ Test(nvrtc, the_examples_compile_for_every_kind_of_device)
 Test(nvrtc, ptx_is_text_with_our_entry_and_code_for_one_device_is_elf)
 {
     struct tg_instance *instance;
-    cr_assert_eq(create(SETTINGS({"source", source(RUN "{ return 0; }"), NULL}, PLAIN), &instance), 0, "%s", problems.text);
+    cr_assert_eq(create(SOURCE(RUN "{ return 0; }"), &instance), 0, "%s", problems.text);
     const struct kernel *k = instance->self;
     cr_assert_eq(((const char *)k->image)[k->image_bytes - 1], '\0');
     cr_assert_not_null(strstr(k->image, ".entry " KERNEL_ENTRY));
     tg_instance_destroy(instance);
-    cr_assert_eq(create(SETTINGS({"source", source(RUN "{ return 0; }"), NULL}, PLAIN, {"arch", "sm_90", NULL}), &instance), 0);
+    cr_assert_eq(create(SOURCE(RUN "{ return 0; }", {"arch", "sm_90", NULL}), &instance), 0);
     cr_assert_arr_eq(((const struct kernel *)instance->self)->image, "\177ELF", 4);
     tg_instance_destroy(instance);
 }
@@ -129,10 +132,10 @@ Test(nvrtc, ptx_is_text_with_our_entry_and_code_for_one_device_is_elf)
 Test(nvrtc, headers_beside_the_source_and_those_of_cuda_are_found)
 {
     file("own.h", "#define OWN 5\n", 14);
-    expect_compiles(SETTINGS({"source", source("#include \"own.h\"\n#if OWN == 5\n" RUN "{ return 0; }\n#endif\n"), NULL}, PLAIN));
+    expect_compiles(SOURCE("#include \"own.h\"\n#if OWN == 5\n" RUN "{ return 0; }\n#endif\n"));
     if (access(CUDA_INCLUDE "/cuda_fp16.h", R_OK) == 0)
-        expect_compiles(SETTINGS({"source", source("#include <cuda_fp16.h>\n#include <cooperative_groups.h>\n" RUN
-                                                   "{ out[0] = __half2float(__float2half(in[0])); return 0; }"), NULL}, PLAIN));
+        expect_compiles(SOURCE("#include <cuda_fp16.h>\n#include <cooperative_groups.h>\n" RUN
+                               "{ out[0] = __half2float(__float2half(in[0])); return 0; }"));
 }
 
 Test(nvrtc, every_type_is_the_one_the_source_means)
@@ -157,16 +160,16 @@ Test(nvrtc, an_error_has_the_file_and_line_of_the_user)
     char expected[200];
     const char *path = source("// one\n// two\n" RUN "\n{\n    return undefined_name;\n}\n");
     snprintf(expected, sizeof(expected), "runner.t.source: %s(5): error: identifier \"undefined_name\"", path);
-    expect_refused(SETTINGS({"source", path, NULL}, PLAIN), expected);
+    expect_refused(FILE_OF(path), expected);
     cr_assert_not_null(strstr(logged, "return undefined_name;"), "the line itself is in the log: %s", logged);
     source("\"unfinished\n" RUN "{ return 0; }");
-    expect_refused(SETTINGS({"source", path, NULL}, PLAIN), "t.cu(1): error: missing closing quote");
+    expect_refused(FILE_OF(path), "t.cu(1): error: missing closing quote");
 }
 
 Test(nvrtc, errors_in_an_included_header_have_its_name)
 {
     file("wrong.h", "int x = ;\n", 10);
-    expect_refused(SETTINGS({"source", source("#include \"wrong.h\"\n" RUN "{ return 0; }"), NULL}, PLAIN), "wrong.h(1): error: ");
+    expect_refused(SOURCE("#include \"wrong.h\"\n" RUN "{ return 0; }"), "wrong.h(1): error: ");
 }
 
 Test(nvrtc, a_function_of_another_form_is_told_the_right_one)
@@ -179,12 +182,10 @@ Test(nvrtc, a_function_of_another_form_is_told_the_right_one)
         "__device__ int run() { return 0; }",
     };
     for (size_t i = 0; i < TG_ARRAY_SIZE(forms); i++)
-        expect_refused(SETTINGS({"source", source(forms[i]), NULL}, PLAIN),
-                       "the function must be: __device__ int run(const float *in, float *out)");
-    expect_refused(SETTINGS({"source", source(RUN "{ return 0; }"), NULL}, PLAIN, {"params", "k:i32", NULL}),
+        expect_refused(SOURCE(forms[i]), "the function must be: __device__ int run(const float *in, float *out)");
+    expect_refused(SOURCE(RUN "{ return 0; }", {"params", "k:i32", NULL}),
                    "the function must be: __device__ int run(const float *in, float *out, const tg_params &p)");
-    expect_refused(SETTINGS({"source", source("__device__ int other() { return 0; }"), NULL}, PLAIN),
-                   "identifier \"run\" is undefined");
+    expect_refused(SOURCE("__device__ int other() { return 0; }"), "identifier \"run\" is undefined");
 }
 
 static bool has_landlock(void)
@@ -198,45 +199,45 @@ Test(nvrtc, files_elsewhere_cannot_be_included)
     char text[200];
     for (size_t i = 0; has_landlock() && i < TG_ARRAY_SIZE(files); i++) {
         snprintf(text, sizeof(text), "#include \"%s\"\n" RUN "{ return 0; }", files[i]);
-        expect_refused(SETTINGS({"source", source(text), NULL}, PLAIN), "t.cu(1): catastrophic error: cannot open source file");
+        expect_refused(SOURCE(text), "t.cu(1): catastrophic error: cannot open source file");
     }
 }
 
 Test(nvrtc, a_compilation_that_never_ends_is_stopped)
 {
-    const char *endless = "template <int N, int A> struct F { static const long v = F<N - 1, A * 2>::v + F<N - 1, A * 2 + 1>::v; };\n"
+    const char *endless = "template <int N, int A> struct F\n"
+                          "{ static const long v = F<N - 1, A * 2>::v + F<N - 1, A * 2 + 1>::v; };\n"
                           "template <int A> struct F<0, A> { static const long v = A; };\n"
                           RUN "{ out[0] = F<29, 1>::v; return 0; }";
-    expect_refused(SETTINGS({"source", source(endless), NULL}, PLAIN, {"compile_ms", "1500", NULL}),
-                   "t.compile_ms: compiling ");
+    expect_refused(SOURCE(endless, {"compile_ms", "1500", NULL}), "t.compile_ms: compiling ");
     cr_assert_not_null(strstr(problems.text, "took over 1500 ms and was stopped"), "%s", problems.text);
 }
 
 Test(nvrtc, an_architecture_nobody_knows_is_named)
 {
-    expect_refused(SETTINGS({"source", source(RUN "{ return 0; }"), NULL}, PLAIN, {"arch", "sm_11", NULL}), "t.arch: nvrtc: error");
+    expect_refused(SOURCE(RUN "{ return 0; }", {"arch", "sm_11", NULL}), "t.arch: nvrtc: error");
 }
 
 /* ---- files that are no source ----------------------------------------------------------------------------- */
 
 Test(nvrtc, files_that_cannot_be_read_are_named)
 {
-    expect_refused(SETTINGS({"source", "/nowhere/none.cu", NULL}, PLAIN), "t.source: /nowhere/none.cu: No such file");
-    expect_refused(SETTINGS({"source", "/tmp", NULL}, PLAIN), "t.source: /tmp: is no regular file");
-    expect_refused(SETTINGS({"source", file("t.cu", "", 0), NULL}, PLAIN), "t.cu: is empty");
+    expect_refused(FILE_OF("/nowhere/none.cu"), "t.source: /nowhere/none.cu: No such file");
+    expect_refused(FILE_OF("/tmp"), "t.source: /tmp: is no regular file");
+    expect_refused(FILE_OF(file("t.cu", "", 0)), "t.cu: is empty");
     const char *pipe = path_of("pipe.cu");
     cr_assert_eq(mkfifo(pipe, 0600), 0);
-    expect_refused(SETTINGS({"source", pipe, NULL}, PLAIN), "pipe.cu: is no regular file");
+    expect_refused(FILE_OF(pipe), "pipe.cu: is no regular file");
 }
 
 Test(nvrtc, files_that_are_no_text_are_refused)
 {
-    expect_refused(SETTINGS({"source", file("t.cu", "int\0x;", 6), NULL}, PLAIN), "is no text: it has a byte of value 0");
+    expect_refused(FILE_OF(file("t.cu", "int\0x;", 6)), "is no text: it has a byte of value 0");
     char garbage[4096];
     uint64_t seed = 88172645463325252u;
     for (size_t i = 0; i < sizeof(garbage); i++)
         garbage[i] = (char)(test_random(&seed, 255) + 1);
-    expect_refused(SETTINGS({"source", file("t.cu", garbage, sizeof(garbage)), NULL}, PLAIN), "t.cu(");
+    expect_refused(FILE_OF(file("t.cu", garbage, sizeof(garbage))), "t.cu(");
     for (const char *c = problems.text; *c; c++)
         cr_assert((*c >= ' ' && *c < 0x7f) || *c == '\n', "garbage does not reach a terminal");
 }
@@ -246,9 +247,9 @@ Test(nvrtc, a_file_that_is_too_long_is_refused_unread)
     size_t len = (1 << 20) + 1;
     char *text = malloc(len);
     memset(text, '\n', len);
-    expect_refused(SETTINGS({"source", file("t.cu", text, len), NULL}, PLAIN), "t.cu: is over 1 MiB");
+    expect_refused(FILE_OF(file("t.cu", text, len)), "t.cu: is over 1 MiB");
     memcpy(text, RUN "{ return 0; }", strlen(RUN "{ return 0; }"));
-    expect_compiles(SETTINGS({"source", file("t.cu", text, len - 1), NULL}, PLAIN));
+    expect_compiles(FILE_OF(file("t.cu", text, len - 1)));
     free(text);
 }
 
@@ -267,21 +268,23 @@ static int open_descriptors(void)
 Test(nvrtc, nothing_stays_open_after_success_or_failure)
 {
     const char *path = source(RUN "{ return 0; }");
-    expect_compiles(SETTINGS({"source", path, NULL}, PLAIN));
+    expect_compiles(FILE_OF(path));
     int before = open_descriptors();
-    expect_compiles(SETTINGS({"source", path, NULL}, PLAIN));
+    expect_compiles(FILE_OF(path));
     source("nonsense");
-    expect_refused(SETTINGS({"source", path, NULL}, PLAIN), "t.cu(1): error");
-    expect_refused(SETTINGS({"source", path, NULL}, PLAIN, {"nvrtc", "/nowhere", NULL}), "t.nvrtc: /nowhere");
+    expect_refused(FILE_OF(path), "t.cu(1): error");
+    expect_refused(FILE_OF(path, {"nvrtc", "/nowhere", NULL}), "t.nvrtc: /nowhere");
     cr_assert_eq(open_descriptors(), before);
 }
 
-/* The double of the library looks round and tells what it sees instead of compiling. */
-Test(nvrtc, the_child_inherits_neither_secrets_nor_descriptors)
+/* This double of the library looks round and tells what it sees instead of compiling. */
+Test(nvrtc, the_child_has_neither_secrets_nor_descriptors_nor_files)
 {
     setenv("TASKGATE_SECRET", "canary", 1);
     int leak = open("/etc/hostname", O_RDONLY); /* without O_CLOEXEC */
     cr_assert_geq(leak, 0);
-    expect_refused(SETTINGS({"source", source(RUN "{ return 0; }"), NULL}, PLAIN, {"nvrtc", SPY, NULL}), "spy: 3 descriptors, 0 variables");
+    expect_refused(SOURCE(RUN "{ return 0; }", {"nvrtc", SPY, NULL}), "spy: 3 descriptors, 0 variables, core 0, ");
+    if (has_landlock())
+        cr_assert_not_null(strstr(problems.text, "elsewhere 0, writes 0, runs 0"), "%s", problems.text);
     close(leak);
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* In place of NVRTC: reports what the process that compiles has been left, as the error of a compilation. */
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -20,7 +23,27 @@ CALL int nvrtcGetCUBINSize(void *p, size_t *bytes);
 CALL int nvrtcGetCUBIN(void *p, char *to);
 CALL const char *nvrtcGetErrorString(int code);
 
-static char report[100];
+static char report[200];
+
+static bool can_open(const char *path, int flags)
+{
+    int fd = open(path, flags, 0600);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* Whether a program can be run: one that ends at once. */
+static bool can_run(void)
+{
+    int status = -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/bin/true", "true", (char *)NULL);
+        _exit(1);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
 
 int nvrtcVersion(int *major, int *minor)
 {
@@ -36,7 +59,12 @@ int nvrtcCreateProgram(void **p, const char *text, const char *name, int headers
         descriptors += fcntl(fd, F_GETFD) >= 0;
     for (char **e = environ; *e; e++)
         variables += strncmp(*e, "LD_LIBRARY_PATH=", 16) != 0 && strncmp(*e, "CUDA_", 5) != 0;
-    snprintf(report, sizeof(report), "spy.cu(1): error: spy: %d descriptors, %d variables\n", descriptors, variables);
+    struct rlimit core = {1, 1};
+    getrlimit(RLIMIT_CORE, &core);
+    snprintf(report, sizeof(report),
+             "spy.cu(1): error: spy: %d descriptors, %d variables, core %d, reads elsewhere %d, writes %d, runs %d\n",
+             descriptors, variables, (int)core.rlim_max, can_open("/etc/passwd", O_RDONLY),
+             can_open("spy-was-here", O_WRONLY | O_CREAT), can_run());
     *p = report;
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A user kernel with a thread a row: the distance between two places on earth. Rows are so short that one thread does all
- * of one.
+ * A user kernel with a thread a row: the distance between two places on earth. Rows are so short that one thread does
+ * all of one.
  *
  *   [runner.distance]
  *   type = "kernel"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Code that is loaded at run time: CUDA C++ text (from nvrtc.c) is compiled for the host by the compiler that built this
- * program, and loaded as a shared object.
+ * Code that is loaded at run time: CUDA C++ text (from nvrtc.c) is compiled for the host by the compiler that built
+ * this program, and loaded as a shared object.
  */
 #include <dlfcn.h>
 #include <unistd.h>
