@@ -24,6 +24,7 @@
 #define KERNEL_PARAMS_MAX 16
 #define KERNEL_NAME_MAX 32
 #define KERNEL_DEFINES_MAX 32
+#define KERNEL_BLANKS " ,\t" /* between the words of `params` and `defines` */
 #define KERNEL_ALIGN 16          /* of both a row's numbers and its parameters */
 #define KERNEL_BLOCK_THREADS 256 /* of a block at most where each thread has a row of its own */
 

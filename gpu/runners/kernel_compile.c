@@ -38,7 +38,7 @@ struct compilation {
 
 /* ---- what the child is given ------------------------------------------------------------------------------ */
 
-/* Formatted, or the compilation fails for want of memory: a NULL ends the list too early to be overlooked. */
+/* One more, formatted; NULL where memory is short, which set_arguments() sees. */
 static __attribute__((format(printf, 2, 3))) void add(struct compilation *c, const char *format, ...)
 {
     va_list args;
@@ -51,9 +51,8 @@ static __attribute__((format(printf, 2, 3))) void add(struct compilation *c, con
 
 static void add_defines(struct compilation *c, const char *text)
 {
-    const char *blanks = " ,\t";
-    for (text += strspn(text, blanks); *text; text += strspn(text, blanks)) {
-        size_t len = strcspn(text, blanks);
+    for (text += strspn(text, KERNEL_BLANKS); *text; text += strspn(text, KERNEL_BLANKS)) {
+        size_t len = strcspn(text, KERNEL_BLANKS);
         add(c, "-D%.*s", (int)len, text);
         text += len;
     }
@@ -254,25 +253,35 @@ static int take_image(const struct compilation *c, struct kernel *k, struct tg_e
     return -EIO;
 }
 
-static int judge(const struct compilation *c, struct kernel *k, char *log, struct tg_error *err)
+static int died(const struct compilation *c, struct tg_error *err)
 {
-    if (c->late)
-        tg_error_set(err, "compile_ms", "compiling %.100s took over %" PRIu32 " ms and was stopped", c->b->source,
-                     c->b->limit_ms);
-    else if (WIFSIGNALED(c->status))
+    if (WIFSIGNALED(c->status))
         tg_error_set(err, "source", "%.100s: the compiler was ended by signal %d (%s)", c->b->source,
                      WTERMSIG(c->status), strsignal(WTERMSIG(c->status)));
-    else if (WEXITSTATUS(c->status) == KERNEL_CHILD_UNABLE)
-        return unable(log, err);
-    else if (WEXITSTATUS(c->status) == KERNEL_CHILD_REFUSED)
-        return refused(c, log, err);
-    else if (WEXITSTATUS(c->status) == KERNEL_CHILD_COMPILED) {
-        pass_on(c, log, TG_LOG_WARN, NULL);
-        return take_image(c, k, err);
-    } else
+    else
         tg_error_set(err, "source", "%.100s: the compiler's process ended with status %d", c->b->source,
                      WEXITSTATUS(c->status));
-    return c->late ? -ETIMEDOUT : -EIO;
+    return -EIO;
+}
+
+static int judge(const struct compilation *c, struct kernel *k, char *log, struct tg_error *err)
+{
+    if (c->late) {
+        tg_error_set(err, "compile_ms", "compiling %.100s took over %" PRIu32 " ms and was stopped", c->b->source,
+                     c->b->limit_ms);
+        return -ETIMEDOUT;
+    }
+    switch (WIFEXITED(c->status) ? WEXITSTATUS(c->status) : -1) {
+    case KERNEL_CHILD_COMPILED:
+        pass_on(c, log, TG_LOG_WARN, NULL);
+        return take_image(c, k, err);
+    case KERNEL_CHILD_REFUSED:
+        return refused(c, log, err);
+    case KERNEL_CHILD_UNABLE:
+        return unable(log, err);
+    default:
+        return died(c, err);
+    }
 }
 
 /* ---- altogether ------------------------------------------------------------------------------------------- */

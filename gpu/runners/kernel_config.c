@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BLANKS " ,\t"
-
 /* " f32 f64 ..." */
 static const char types[] =
 #define ELEMENT(name, cuda, c, kind, min, max) " " #name
@@ -112,8 +110,8 @@ static int add_param(struct kernel *k, const char *word, size_t len, struct tg_e
 
 int kernel_config_params(struct kernel *k, const char *text, struct tg_error *err)
 {
-    for (text += strspn(text, BLANKS); *text; text += strspn(text, BLANKS)) {
-        size_t len = strcspn(text, BLANKS);
+    for (text += strspn(text, KERNEL_BLANKS); *text; text += strspn(text, KERNEL_BLANKS)) {
+        size_t len = strcspn(text, KERNEL_BLANKS);
         if (k->param_count == KERNEL_PARAMS_MAX)
             return bad_param(err, text, len, "is one too many: there may be 16");
         int rc = add_param(k, text, len, err);
@@ -161,8 +159,8 @@ static int check_defines(const char *text, struct tg_error *err)
 {
     int rc = 0;
     uint32_t count = 0;
-    for (text += strspn(text, BLANKS); rc == 0 && *text; text += strspn(text, BLANKS)) {
-        size_t len = strcspn(text, BLANKS);
+    for (text += strspn(text, KERNEL_BLANKS); rc == 0 && *text; text += strspn(text, KERNEL_BLANKS)) {
+        size_t len = strcspn(text, KERNEL_BLANKS);
         rc = ++count > KERNEL_DEFINES_MAX ? bad_define(err, text, len, "is one too many: there may be 32")
                                           : check_define(text, len, err);
         text += len;
