@@ -161,6 +161,16 @@ static bool in_time(const struct compilation *c, int pidfd)
     }
 }
 
+/* Its end, which a parent that ignores SIGCHLD is never told: then nothing is known of the image. */
+static int reap(struct compilation *c, pid_t pid)
+{
+    while (waitpid(pid, &c->status, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    c->late |= WIFSIGNALED(c->status) && WTERMSIG(c->status) == SIGXCPU;
+    return 0;
+}
+
 static int run_child(struct compilation *c)
 {
     pid_t pid;
@@ -168,15 +178,14 @@ static int run_child(struct compilation *c)
     if (rc)
         return rc;
     int pidfd = pidfd_open(pid, 0);
-    c->late = pidfd < 0 || !in_time(c, pidfd);
-    if (c->late)
+    rc = pidfd < 0 ? -errno : 0;
+    c->late = rc == 0 && !in_time(c, pidfd);
+    if (rc || c->late)
         kill(pid, SIGKILL);
-    while (waitpid(pid, &c->status, 0) < 0 && errno == EINTR)
-        continue;
-    c->late |= WIFSIGNALED(c->status) && WTERMSIG(c->status) == SIGXCPU;
+    int reaped = reap(c, pid);
     if (pidfd >= 0)
         close(pidfd);
-    return 0;
+    return rc ? rc : reaped;
 }
 
 /* ---- what it left ----------------------------------------------------------------------------------------- */
@@ -297,7 +306,7 @@ static int compile_text(struct compilation *c, struct kernel *k, const char *tex
     if (rc == 0)
         rc = read_log(c, &log);
     if (rc)
-        tg_error_set(err, "source", "the compiler cannot be started: %s", strerror(-rc));
+        tg_error_set(err, "source", "the compiler cannot be run: %s", strerror(-rc));
     else
         rc = judge(c, k, log, err);
     free(log);

@@ -17,7 +17,7 @@ SOUND = "__device__ int run(const int *in, int *out)\n{\n    out[0] = in[0] + 1;
 WILD = """__device__ int run(const int *in, int *out)
 {
     if (in[0] == 666)
-        *(volatile int *)1 = 1;
+        *(volatile char *)1 = 1;
     while (in[0] == 667)
         *(volatile int *)out = 1;
     out[0] = in[0] + 1;
