@@ -16,7 +16,7 @@ from test_device_faults import Faulty
 # A crash is what is to be seen, not what a sanitizer says of it.
 CRASHES = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":handle_segv=0:handle_sigbus=0"}
 # Time spent on measuring the emulated device, and on large batches there, says nothing.
-DEVICE = ("--executor.gpu=direct_kib=64,buffer_kib=256",) if NVRTC else ()
+DEVICE = ("--executor.gpu=direct_kib=64,buffer_kib=64,graphs=0",) if NVRTC else ()
 ECHO = '\n[runner.echo]\ntype = "echo"\nmax_batch = 16\n'
 
 
@@ -26,7 +26,8 @@ class OnDevice(Sources, Faulty):
                          "--executor.deaths_max=0", *DEVICE, *flags, config=table(self.source(WILD)) + ECHO, env=CRASHES)
 
     def kernel(self, *numbers):
-        return self.g.task(KERNEL, {"rows": [[n] for n in numbers]}, constraints={"timeout_ms": 120000})
+        with self.g.client(timeout=240) as c:  # two lives and two deaths, under a sanitizer
+            return c.ask(post_task(KERNEL, {"rows": [[n] for n in numbers]}, constraints={"timeout_ms": 240000}))
 
 
 class Served(OnDevice, unittest.TestCase):
