@@ -25,11 +25,17 @@ static void place(struct tg_instance *in)
         in->max_batch = TG_MAX(in->max_batch, part->batch_rows);
 }
 
-/* Any that was placed on a GPU by name; NULL if none was. */
+/* Placed on a GPU by name, or by what it is. */
+static bool needs_gpu(const struct tg_instance *in)
+{
+    return in->placement == TG_PLACE_CUDA || !in->runner->run_batch;
+}
+
+/* Any that needs a GPU; NULL if none does. */
 static const struct tg_instance *find_placed(const struct gateway *g)
 {
     for (uint32_t i = 0; i < g->instance_count; i++)
-        if (g->instances[i]->placement == TG_PLACE_CUDA)
+        if (needs_gpu(g->instances[i]))
             return g->instances[i];
     return NULL;
 }
@@ -40,8 +46,10 @@ static int without_gpu(const struct gateway *g, int rc, const char *why)
     const struct tg_instance *placed = find_placed(g);
     if (insists(g))
         log_error("executor.device = \"cuda\": %s", why);
-    else if (placed)
+    else if (placed && placed->placement == TG_PLACE_CUDA)
         log_error("runner.%s.device = \"cuda\": %s", placed->name, why);
+    else if (placed)
+        log_error("runner.%s: a %s runner computes on a GPU only: %s", placed->name, placed->runner->type, why);
     else
         log_info("no GPU: %s", why);
     return insists(g) || placed ? rc : 0;

@@ -7,6 +7,7 @@
 #include "devnet/devnet.h"
 #include "gateway.h"
 #include "gateway/base/nearest.h"
+#include "gpu/compile_kernel.h"
 #include "gpu/runner_test.h"
 #include "host_checks.h"
 #include "serve.h"
@@ -116,6 +117,12 @@ int command_runner_test(int argc, char **argv, char **envp)
 {
     (void)envp;
     return tg_runner_test_main(argc, argv);
+}
+
+int command_compile_kernel(int argc, char **argv, char **envp)
+{
+    (void)envp;
+    return tg_compile_kernel_main(argc, argv);
 }
 
 int command_devnet(int argc, char **argv, char **envp)

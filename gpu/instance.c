@@ -245,6 +245,9 @@ static void set_batching(struct reading *r, struct tg_instance *in)
     in->placement = strcmp(device, "cuda") == 0  ? TG_PLACE_CUDA
                     : strcmp(device, "cpu") == 0 ? TG_PLACE_CPU
                                                  : TG_PLACE_AUTO;
+    if (!in->runner->run_batch && in->placement == TG_PLACE_CPU)
+        tg_problem_add(r->problems, position(r->o, "device"), "runner.%s.device: a %s runner computes on a GPU only",
+                       r->o->name, in->runner->type);
 }
 
 /* create() and what can only be checked after it. */

@@ -115,6 +115,12 @@ static int check_options(const struct tg_runner *r, struct tg_error *err)
     return 0;
 }
 
+/* An older table ends before the field. */
+static const struct tg_runner_cuda *cuda_of(const struct tg_runner *r)
+{
+    return r->size < sizeof(*r) ? NULL : r->cuda;
+}
+
 static int check_functions(const struct tg_runner *r, struct tg_error *err)
 {
     const struct {
@@ -122,7 +128,7 @@ static int check_functions(const struct tg_runner *r, struct tg_error *err)
         bool there;
     } functions[] = {
         {"create", r->create}, {"destroy", r->destroy},     {"shape", r->shape},
-        {"decode", r->decode}, {"run_batch", r->run_batch}, {"encode", r->encode},
+        {"decode", r->decode}, {"encode", r->encode},       {"run_batch", r->run_batch || cuda_of(r)},
     };
     for (size_t i = 0; i < TG_ARRAY_SIZE(functions); i++) {
         if (!functions[i].there) {
@@ -133,12 +139,11 @@ static int check_functions(const struct tg_runner *r, struct tg_error *err)
     return 0;
 }
 
-/* An older table ends before the field; a part without launch() is none. */
+/* A part without launch() is none: so it is where the program is built without CUDA. */
 const struct tg_runner_cuda *tg_runner_cuda_part(const struct tg_runner *r)
 {
-    if (r->size < sizeof(*r) || !r->cuda || r->cuda->size < sizeof(*r->cuda) || !r->cuda->launch)
-        return NULL;
-    return r->cuda;
+    const struct tg_runner_cuda *cuda = cuda_of(r);
+    return cuda && cuda->size >= sizeof(*cuda) && cuda->launch ? cuda : NULL;
 }
 
 int tg_runner_check(const struct tg_runner *r, struct tg_error *err)

@@ -173,6 +173,7 @@ struct tg_runner {
     /**
      * Compute. Each row starts with status TG_OK and out_len = out_stride; set what differs.
      * Returns 0, or negative errno: then every row of the batch fails with TG_BACKEND.
+     * NULL: the runner computes on an NVIDIA device only, and brings `cuda`.
      * Thread: any of the device's; several at once.
      */
     int (*run_batch)(void *self, struct tg_batch *batch);

@@ -24,6 +24,16 @@ typedef struct emulated_stream *cudaStream_t;
 typedef struct emulated_event *cudaEvent_t;
 typedef struct emulated_graph *cudaGraph_t;
 typedef struct emulated_graph *cudaGraphExec_t;
+typedef struct emulated_library *cudaLibrary_t;
+typedef struct emulated_kernel *cudaKernel_t;
+
+#ifdef __cplusplus
+struct dim3; /* in emulator.h, where it has constructors */
+#else
+typedef struct {
+    unsigned x, y, z;
+} dim3;
+#endif
 
 struct cudaDeviceProp {
     char name[256];
@@ -74,6 +84,13 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventQuery(cudaEvent_t event);
+/* library.cpp: what the double of NVRTC (nvrtc.c) made. Options are not known here. */
+cudaError_t cudaLibraryLoadData(cudaLibrary_t *library, const void *code, void *jit_options, void **jit_values,
+                                unsigned jit_count, void *options, void **values, unsigned count);
+cudaError_t cudaLibraryGetKernel(cudaKernel_t *kernel, cudaLibrary_t library, const char *name);
+cudaError_t cudaLibraryUnload(cudaLibrary_t library);
+cudaError_t cudaLaunchKernel(const void *kernel, dim3 grid, dim3 block, void **arguments, size_t shared_bytes,
+                             cudaStream_t stream);
 
 /* ---- for tests ------------------------------------------------------------------------------------------- */
 

@@ -57,12 +57,36 @@ extern const emulated_thread *emulated;
 int emulator_launch(void *stream, dim3 grid, unsigned threads, std::function<void()> kernel);
 void emulator_run(dim3 grid, unsigned threads, const std::function<void()> &kernel);
 void emulator_block_barrier();
+/** Every call of the runtime begins here: the error it is to return, if any. */
+cudaError_t emulator_called();
+/** So many things more than before are to be given back. */
+void emulator_keep(int64_t more);
+
+/* A kernel and its arguments, which are taken here, from pointers to them. */
+template <typename... A> std::function<void()> *emulator_bind(void (*kernel)(A...), void **arguments)
+{
+    std::tuple<A...> values{*(A *)*arguments++...};
+    return new std::function<void()>([kernel, values] { std::apply(kernel, values); });
+}
 /** Give @value to the warp and get everybody's: the lanes' values in order. Lanes that have ended give 0. */
 void emulator_exchange(uint32_t value, uint32_t all[32]);
 
 static inline void __syncthreads()
 {
     emulator_block_barrier();
+}
+
+static inline int __syncthreads_or(int vote)
+{
+    static int votes;
+    if (threadIdx.x == 0)
+        votes = 0;
+    emulator_block_barrier();
+    votes |= vote;
+    emulator_block_barrier();
+    int all = votes;
+    emulator_block_barrier(); /* nobody begins the next vote before all have read this one */
+    return all != 0;
 }
 
 static inline void __syncwarp()

@@ -150,6 +150,16 @@ std::vector<emulated_stream *> streams;
 
 } // namespace
 
+cudaError_t emulator_called()
+{
+    return called();
+}
+
+void emulator_keep(int64_t more)
+{
+    alive += more;
+}
+
 int emulator_launch(void *stream, dim3 grid, unsigned threads, std::function<void()> kernel)
 {
     if (!stream) {

@@ -47,7 +47,7 @@ Test(instance, an_unknown_type_lists_what_there_is)
 {
     expect_problem(SETTINGS({"type", "knm", "f.toml:2"}),
                    "f.toml:2: runner.t.type: there is no \"knm\" runner; did you mean \"knn\"? (there are: "
-                   "noop, echo, saxpy, knn)");
+                   "noop, echo, saxpy, knn, kernel)");
     expect_problem(SETTINGS({"max_batch", "1", NULL}), "f.toml:1: runner.t: \"type\" is missing");
 }
 
@@ -169,7 +169,7 @@ Test(instance, builtins_pass_the_check_plugins_must_pass)
         cr_assert_eq(tg_runner_check(r, &err), 0, "%s: %s", r->type, err.message);
         cr_assert_eq(tg_runner_find(r->type), r);
     }
-    cr_assert_eq(n, 4);
+    cr_assert_eq(n, 5);
 }
 
 static void expect_fault(const struct tg_runner *r, const char *words)
@@ -177,6 +177,25 @@ static void expect_fault(const struct tg_runner *r, const char *words)
     struct tg_error err = {.message = ""};
     cr_assert_neq(tg_runner_check(r, &err), 0, "expected: %s", words);
     cr_assert_not_null(strstr(err.message, words), "%s", err.message);
+}
+
+static int launch_nothing(void *self, const void *state, const struct tg_cuda_batch *batch)
+{
+    return 0;
+}
+
+Test(instance, a_table_without_run_batch_has_a_part_for_a_gpu)
+{
+    static const struct tg_runner_cuda cuda = {.size = sizeof(cuda), .launch = launch_nothing};
+    struct tg_error err = {.message = ""};
+    struct tg_runner r = *tg_runner_find("noop");
+    r.run_batch = NULL;
+    expect_fault(&r, "function run_batch is missing");
+    r.cuda = &cuda;
+    cr_assert_eq(tg_runner_check(&r, &err), 0, "%s", err.message);
+    cr_assert_eq(tg_runner_cuda_part(&r), &cuda);
+    r.size = TG_RUNNER_SIZE_MIN; /* ends before `cuda` */
+    expect_fault(&r, "function run_batch is missing");
 }
 
 Test(instance, faults_of_a_table_are_named)
