@@ -299,9 +299,8 @@ static void worker_init(uint32_t index, uint64_t seed, uint64_t requests)
     w->ts.instances = instances;
     w->ts.instance_count = 1;
     w->ts.lanes = w->lanes;
-    w->ts.by_bit = w->by_bit;
-    w->ts.bit_words = 1;
-    w->ts.executor = executor_bell;
+    w->ts.link_count = 1;
+    w->ts.links[0] = (struct task_link){.doorbell = executor_bell, .by_bit = w->by_bit, .bit_words = 1};
 }
 
 static struct tg_executor *make_executor(void)

@@ -103,8 +103,9 @@ static void make_lanes(void)
         rig.lanes[p] = lanes[p].by_class[0] = by_bit[p] = tg_lane_create(&rig.arena, &o);
     }
     rig.ts.lanes = lanes;
-    rig.ts.by_bit = by_bit;
-    rig.ts.bit_words = 1;
+    rig.ts.link_count = 1;
+    rig.ts.links[0].by_bit = by_bit;
+    rig.ts.links[0].bit_words = 1;
 }
 
 void rig_open(const struct rig_options *o)
@@ -120,7 +121,7 @@ void rig_open(const struct rig_options *o)
     rig.metrics.tasks = tg_arena_alloc(&rig.arena, 2 * sizeof(*rig.metrics.tasks), TG_CACHE_SEPARATION);
     rig.door.ready = on_ready;
     make_lanes();
-    rig.ts.executor = new_doorbell();
+    rig.ts.links[0].doorbell = new_doorbell();
     rig.ts.doorbell = rig.admission.workers[0] = new_doorbell();
     rig.ts.wheel = &rig.wheel;
     rig.ts.buffers = &rig.buffers;
@@ -181,8 +182,8 @@ void rig_turn(uint64_t ns)
 
 uint32_t rig_take(void)
 {
-    for (uint64_t bits = tg_doorbell_take(rig.ts.executor, 0, 0); bits; bits &= bits - 1) {
-        struct tg_lane *lane = rig.ts.by_bit[__builtin_ctzll(bits)];
+    for (uint64_t bits = tg_doorbell_take(rig.ts.links[0].doorbell, 0, 0); bits; bits &= bits - 1) {
+        struct tg_lane *lane = rig.ts.links[0].by_bit[__builtin_ctzll(bits)];
         while (tg_lane_ready(lane) > 0) {
             rig.running[rig.running_count].lane = lane;
             rig.running[rig.running_count++].cursor = tg_lane_take(lane, 1);
