@@ -147,17 +147,21 @@ static int cut_line(const char *text, struct gpu_line *line)
     return 0;
 }
 
-/* The one of those seen that is meant, by index or by the beginning of its UUID; NULL: none, or a part of one. */
+/* The one of those seen that is meant, by index or by the beginning of its UUID; NULL: none, several, or a part of one. */
 static const struct tg_device_info *find_seen(const struct probe *p, const char *device)
 {
+    const struct tg_device_info *found = NULL;
     char index[12];
     for (uint32_t i = 0; i < p->count; i++) {
         snprintf(index, sizeof(index), "%u", i);
         bool named = strlen(device) > strlen("GPU-") && strncasecmp(p->seen[i].gpu, device, strlen(device)) == 0;
-        if (named || strcmp(index, device) == 0)
-            return &p->seen[i];
+        if (!named && strcmp(index, device) != 0)
+            continue;
+        if (found)
+            return NULL;
+        found = &p->seen[i];
     }
-    return NULL;
+    return found;
 }
 
 static bool taken(const struct gateway *g, const char *visible)
