@@ -273,7 +273,7 @@ static const char markdown_head[] =
     "file as a\n"
     "string: `body_bytes = \"2MiB\"`. True and false may be written `1`/`0`, `on`/`off`, `yes`/`no` in "
     "flags, variables\n"
-    "and strings. Lists are a TOML array or text separated by commas.\n"
+    "and strings. Lists are a TOML array or text separated by commas, those of texts by `|`.\n"
     "\n"
     "Every problem is reported in one go, each in one line that says where it stands, and the exit status is "
     "not 0.\n"
