@@ -79,11 +79,12 @@ static int start_one(struct gateway *g, struct device *d)
     o.threads = layout_compute_threads(g);
     o.doorbell = d->doorbell;
     o.pace = d->pace;
-    int rc = g->devices.process ? start_process(g, d, &o) : tg_executor_create(&o, &d->executor, &why);
-    if (rc < 0)
-        log_error("device %s cannot be opened: %s", d->name, why.message[0] ? why.message : strerror(-rc));
-    if (rc < 0)
-        atomic_store_explicit(&d->reasons, READY_KEEPER_LOST, memory_order_relaxed);
+    bool process = g->devices.process;
+    int rc = process ? start_process(g, d, &o) : tg_executor_create(&o, &d->executor, &why);
+    if (rc == 0)
+        return 0;
+    log_error("device %s cannot be opened: %s", d->name, why.message[0] ? why.message : strerror(-rc));
+    atomic_store_explicit(&d->reasons, process ? READY_KEEPER_LOST : READY_DEVICE_WITHDRAWN, memory_order_relaxed);
     return rc;
 }
 
@@ -115,7 +116,8 @@ static uint32_t unserved(const struct gateway *g, const struct tg_instance *in, 
 /* The control thread takes the signal as it takes the operator's: it drains, and the exit status says why. */
 static void give_up_if_told(struct gateway *g)
 {
-    if (g->config.executor_when_withdrawn != CONFIG_WITHDRAWN_EXIT)
+    if (g->config.executor_when_withdrawn != CONFIG_WITHDRAWN_EXIT ||
+        atomic_load_explicit(&g->devices.gave_up, memory_order_relaxed)) /* a second signal would cut the drain short */
         return;
     log_error("giving up, as executor.when_withdrawn says: a runner has no device left");
     atomic_store_explicit(&g->devices.gave_up, 1, memory_order_relaxed); /* read after the signal, and after joining */

@@ -15,7 +15,7 @@
 static bool all_cheap(const struct gateway *g)
 {
     for (uint32_t i = 0; i < g->instance_count; i++)
-        if (g->instances[i]->executors == 0 && g->instances[i]->shape.row_ns > CHEAP_ROW_NS)
+        if (tg_instance_served_by(g->instances[i], 0) && g->instances[i]->shape.row_ns > CHEAP_ROW_NS)
             return false;
     return true;
 }

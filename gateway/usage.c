@@ -251,10 +251,11 @@ static void choose_gpus(const struct gateway *g, struct usage *u)
     for (uint32_t n = 0; n < TG_EXECUTORS_MAX; n++)
         u->gpu_of[n] = named[0] && u->telemetry ? find_gpu(u, named) : UINT32_MAX;
     for (uint32_t i = 0; i < g->devices.count && u->telemetry && !named[0]; i++) {
+        const struct device *d = &g->devices.list[i];
         struct tg_executor_info info;
-        device_describe(&g->devices.list[i], &info);
-        if (info.gpu[0])
-            u->gpu_of[g->devices.list[i].number] = find_gpu(u, info.gpu);
+        device_describe(d, &info);
+        if (info.gpu[0] || d->visible[0]) /* one that is not up yet is known by what it is to see */
+            u->gpu_of[d->number] = find_gpu(u, info.gpu[0] ? info.gpu : d->visible);
     }
     for (uint32_t n = 0; n < TG_EXECUTORS_MAX; n++)
         u->gpu_of[n] = TG_MIN(u->gpu_of[n], u->gpu_count);
