@@ -100,14 +100,15 @@ static void wait_or_refuse(struct tasks *ts, struct task *t, struct tg_str body)
 
 /*
  * Those that a task of @in may go to now, a bit each by number; 0: nobody is left. A device whose process is being
- * replaced is waited for where no other is up; the cpu stands in only when all of them are withdrawn.
+ * replaced is waited for where no other is up; the cpu stands in only when all of them are withdrawn, or @gone.
  */
-static uint32_t executors_of(const struct tasks *ts, const struct tg_instance *in)
+static uint32_t executors_of(const struct tasks *ts, const struct tg_instance *in, uint32_t gone)
 {
     uint32_t devices = tg_instance_devices(in);
     if (TG_LIKELY(devices == 0))
         return 1;
-    devices &= ~atomic_load_explicit(&ts->admission->devices_out, memory_order_relaxed); /* bits that stand alone */
+    gone |= atomic_load_explicit(&ts->admission->devices_out, memory_order_relaxed); /* bits that stand alone */
+    devices &= ~gone;
     uint32_t up = devices & ~atomic_load_explicit(&ts->admission->devices_waiting, memory_order_relaxed);
     return up ? up : devices ? devices : in->executors & 1;
 }
@@ -124,7 +125,7 @@ bool task_admit(struct tasks *ts, struct task *t, struct tg_str body)
 {
     /* Nobody overtakes those of its own class or above who wait already, except when being resumed. */
     bool queue = false;
-    if (TG_UNLIKELY(executors_of(ts, t->instance) == 0)) {
+    if (TG_UNLIKELY(executors_of(ts, t->instance, 0) == 0)) {
         task_finish(ts, t, TG_DEVICE);
         return false;
     }
@@ -195,7 +196,8 @@ static void note_executor(struct tasks *ts, const struct task *t)
         spread_sent(ts->spread, number, t->rows.lane->runner, t->rows.count, ts->now_ns);
 }
 
-static void run(struct tasks *ts, struct task *t)
+/* Its rows to the executor, with the next tasks_publish(). */
+static void hand_over(struct tasks *ts, struct task *t)
 {
     for (uint32_t i = 0; i < t->rows.count; i++) {
         struct tg_row *row = tg_rows_row(&t->rows, i);
@@ -204,12 +206,17 @@ static void run(struct tasks *ts, struct task *t)
         row->deadline_ns = t->deadline_ns;
         row->marks = 0;
     }
-    body_release(ts, t);
     t->rows_left = t->rows.count;
-    t->state = TASK_RUNNING;
     mark_unpublished(ts, t->rows.lane);
     if (t->instance->executors)
         note_executor(ts, t);
+}
+
+static void run(struct tasks *ts, struct task *t)
+{
+    hand_over(ts, t);
+    body_release(ts, t);
+    t->state = TASK_RUNNING;
     timer_arm(ts->wheel, &t->timer, t->deadline_ns);
     metrics_add(ts->metrics, METRIC_TASKS_ACCEPTED, 1);
 }
@@ -221,14 +228,19 @@ static uint32_t choose(struct tasks *ts, const struct task *t, uint32_t among)
     return spread_choose(ts->spread, t->intent_slot, among, ts->now_ns);
 }
 
+/* By size class. */
+static struct tg_lane **lanes_of(const struct tasks *ts, const struct task *t, uint32_t number)
+{
+    uint32_t place = number * ts->instance_count + t->intent_slot;
+    return ts->lanes[place * TG_PRIORITIES + t->priority].by_class;
+}
+
 static enum tg_status decode_for(struct tasks *ts, struct task *t, uint32_t number, const struct tg_json_doc *doc,
                                  const struct tg_json_node *payload)
 {
     const struct tg_instance *in = t->instance;
-    uint32_t place = number * ts->instance_count + t->intent_slot;
     struct tg_request req = {.doc = doc, .payload = payload};
-    t->rows = (struct tg_rows){.lanes = ts->lanes[place * TG_PRIORITIES + t->priority].by_class,
-                               .lane_count = in->shape.size_classes};
+    t->rows = (struct tg_rows){.lanes = lanes_of(ts, t, number), .lane_count = in->shape.size_classes};
     return in->runner->decode(in->self, &req, &t->rows, &t->error);
 }
 
@@ -242,7 +254,7 @@ static void undo_claim(struct task *t)
 void task_start(struct tasks *ts, struct task *t, const struct tg_json_doc *doc, const struct tg_json_node *payload,
                 struct tg_str body)
 {
-    uint32_t among = executors_of(ts, t->instance);
+    uint32_t among = executors_of(ts, t->instance, 0);
     enum tg_status status = among ? TG_CAPACITY : TG_DEVICE;
     while (among && status == TG_CAPACITY) { /* a full lane of one says nothing of the others' */
         uint32_t number = choose(ts, t, among);
@@ -304,6 +316,57 @@ static void release_rows(struct tasks *ts, struct task *t)
     t->rows.count = 0;
 }
 
+/* Its device was withdrawn before any of its rows had been there. */
+static bool is_untouched(const struct task *t)
+{
+    bool untouched = t->status == TG_DEVICE;
+    for (uint32_t i = 0; i < t->rows.count; i++)
+        untouched &= tg_rows_row(&t->rows, i)->attempts == 0;
+    return untouched;
+}
+
+/* The same rows in another lane of their size. Returns false if that is full. */
+static bool copy_rows(struct task *t, struct tg_lane *const *lanes)
+{
+    struct tg_rows to = t->rows;
+    to.lanes = lanes;
+    to.lane = lanes[t->rows.lane->size_class];
+    if (tg_lane_claim(to.lane, to.count, &to.first) < 0)
+        return false;
+    for (uint32_t i = 0; i < to.count; i++) {
+        const struct tg_row *from = tg_rows_row(&t->rows, i);
+        struct tg_row *row = tg_rows_row(&to, i);
+        row->param = from->param;
+        row->in_len = from->in_len;
+        row->part = from->part;
+        memcpy(tg_rows_in(&to, i), tg_rows_in(&t->rows, i), from->in_len);
+    }
+    t->rows = to;
+    return true;
+}
+
+/* What only waited for a device that was withdrawn goes to another executor, if there is one and it has room. */
+static __attribute__((noinline)) bool send_elsewhere(struct tasks *ts, struct task *t)
+{
+    struct tg_rows old = t->rows;
+    uint32_t from = 1u << old.lane->executor;
+    uint32_t among = is_untouched(t) ? executors_of(ts, t->instance, from) & ~from : 0;
+    bool copied = false;
+    while (among && !copied) {
+        uint32_t number = choose(ts, t, among);
+        copied = copy_rows(t, lanes_of(ts, t, number));
+        among &= ~(1u << number);
+    }
+    if (!copied)
+        return false;
+    for (uint32_t i = 0; i < old.count; i++)
+        retire(ts, old.lane, old.first + i);
+    t->status = TG_OK;
+    hand_over(ts, t);
+    metrics_add(ts->metrics, METRIC_TASKS_MOVED, 1);
+    return true;
+}
+
 /* What never started has cost nothing; what nobody waits for any more has. */
 static __attribute__((noinline)) void charge_row(struct tasks *ts, const struct tg_lane *lane, const struct tg_row *row,
                                                  const struct task *t)
@@ -325,7 +388,7 @@ static void reap_row(struct tasks *ts, struct tg_lane *lane, uint32_t cursor)
     row->marks |= TG_ROW_REAPED;
     if (row->status != TG_OK)
         t->status = (enum tg_status)row->status;
-    if (--t->rows_left == 0)
+    if (--t->rows_left == 0 && !(TG_UNLIKELY(t->status == TG_DEVICE) && send_elsewhere(ts, t)))
         task_finish(ts, t, t->status);
 }
 

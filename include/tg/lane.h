@@ -38,7 +38,7 @@ struct tg_row {
     uint32_t batch_rows;  /* size of that batch */
     uint32_t out_len;     /* bytes of the output row in use */
     uint16_t status;      /* enum tg_status */
-    uint8_t attempts;     /* batches it was in, of executors that died too; recoverable lanes only, 0: never taken */
+    uint8_t attempts;     /* batches it was in, of executors that died too; recoverable lanes only, 0: in none */
     /* the worker's own */
     uint8_t marks;
     /* the executor's: which completion it is, or one that is never reached; recoverable lanes only */

@@ -7,7 +7,7 @@ import unittest
 
 import exposition
 import harness
-from client import ECHO, NOOP, get, noop
+from client import ECHO, NOOP, get, noop, post_task
 from faulty import CONFIG, Faulty
 from gateway import Gateway, run_once, wait_for
 
@@ -177,6 +177,25 @@ class Withdrawal(Several, unittest.TestCase):
         self.assertEqual([self.of_device("up", d) for d in range(3)], [1, 0, 1])
         self.assertTrue(self.g.health()["available"])
         self.assertIn("device_withdrawn: fault1: ", self.g.log())
+        self.assert_reconciled()
+        self.g.stop()
+
+    def test_what_waits_for_one_that_goes_is_run_by_another(self):
+        self.start(self.LONG, "--executor.hang_ms=600000", "--runner.echo.max_batch=1", "--runner.echo.streams=1",
+                   settings="cpu;hang=1|cpu", deaths_max=1)
+        clients = [self.g.client() for _ in range(40)]
+        for n, c in enumerate(clients):
+            c.send(post_task(ECHO, n, constraints={"timeout_ms": 60000}))
+        wait_for(lambda: self.of_device("batches_inflight", 0) == 1, 60, "one that hangs")
+        wait_for(lambda: self.count("taskgate_tasks_accepted_total") == 40, 60, "all to be there")
+        wait_for(lambda: self.of_device("batches_inflight", 1) == 0, 60, "the other to have nothing to do")
+        waiting = 40 - 1 - self.rows(1)
+        self.withdraw(0)
+        answers = [c.read() for c in clients]
+        statuses = [a.status for a in answers]
+        self.assertEqual(sorted(statuses), [200] * 39 + [503], "the one that was on the device")
+        self.assertTrue(all(a.json()["result"] == n for n, a in enumerate(answers) if a.status == 200))
+        self.assertEqual(self.count("taskgate_tasks_moved_total"), waiting)
         self.assert_reconciled()
         self.g.stop()
 

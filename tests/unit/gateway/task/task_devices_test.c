@@ -150,6 +150,67 @@ Test(task_devices, one_that_waited_when_the_last_device_went_is_refused)
     rig_check_empty();
 }
 
+/* The rows that are out come back as a keeper gives them back that withdraws its device. */
+static void withdraw(uint8_t attempts)
+{
+    tasks_publish(&rig.ts);
+    for (uint32_t n = rig_take(); n > 0; n--) {
+        struct tg_row *row = tg_lane_row(rig.running[n - 1].lane, rig.running[n - 1].cursor);
+        row->attempts = attempts;
+        row->start_ns = 0;
+        rig_complete(n - 1, TG_DEVICE);
+    }
+    tasks_reap(&rig.ts);
+}
+
+Test(task_devices, one_that_only_waited_for_a_device_that_goes_is_run_by_another)
+{
+    open_with(2, false);
+    struct task *t = rig_offer(TG_BATCH, 3, RIG_TIMEOUT_MS);
+    uint32_t first = t->rows.lane->executor;
+    memcpy(tg_rows_in(&t->rows, 2), "payload", 8);
+    tg_rows_row(&t->rows, 2)->param = 77;
+    withdraw(0);
+    cr_assert_eq(t->state, TASK_RUNNING);
+    cr_assert_eq(t->rows.lane->executor, 3 - first);
+    cr_assert_str_eq(tg_rows_in(&t->rows, 2), "payload");
+    cr_assert(tg_rows_row(&t->rows, 2)->param == 77 && tg_rows_row(&t->rows, 2)->part == 2);
+    rig_run_all();
+    cr_assert_eq(t->status, TG_OK);
+    cr_assert_eq(rig_times_ready(t), 1);
+    cr_assert_eq(rig_counter(METRIC_TASKS_MOVED), 1);
+    cr_assert_eq(rig_counter(METRIC_TASKS_ACCEPTED), 1);
+    rig_answer(t);
+    rig_check_empty();
+    cr_assert(rig.spread.rows[1] == 0 && rig.spread.rows[2] == 0);
+}
+
+Test(task_devices, one_that_was_on_the_device_as_it_died_is_not_given_to_another)
+{
+    open_with(2, true);
+    struct task *t = rig_offer(TG_BATCH, 2, RIG_TIMEOUT_MS);
+    withdraw(1);
+    cr_assert_eq(t->status, TG_DEVICE);
+    rig_answer(t);
+    rig_check_empty();
+}
+
+Test(task_devices, one_that_waited_for_the_last_device_is_run_by_the_spare_or_refused)
+{
+    for (uint32_t spare = 0; spare < 2; spare++) {
+        open_with(1, spare);
+        struct task *t = offer();
+        withdraw(0);
+        cr_assert_eq(t->state, spare ? TASK_RUNNING : TASK_FINAL);
+        rig_run_all();
+        cr_assert_eq(t->status, spare ? TG_OK : TG_DEVICE);
+        rig_answer(t);
+        rig_check_empty();
+        rig_close();
+    }
+    open_with(1, false);
+}
+
 /* Random life with devices that come and go: whoever is chosen may be chosen, and what is counted out comes back. */
 Test(task_devices, are_chosen_by_the_rules_whatever_happens)
 {
@@ -167,6 +228,8 @@ Test(task_devices, are_chosen_by_the_rules_whatever_happens)
         }
         if (t)
             open[count++] = t;
+        if (test_random(&seed, 4) == 0)
+            withdraw((uint8_t)test_random(&seed, 2));
         if (count == RIG_TASKS || test_random(&seed, 3) == 0) {
             set(0, 0);
             rig_run_all();
