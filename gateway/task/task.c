@@ -197,7 +197,7 @@ static void note_executor(struct tasks *ts, const struct task *t)
 }
 
 /* Its rows to the executor, with the next tasks_publish(). */
-static void hand_over(struct tasks *ts, struct task *t)
+static inline __attribute__((always_inline)) void hand_over(struct tasks *ts, struct task *t)
 {
     for (uint32_t i = 0; i < t->rows.count; i++) {
         struct tg_row *row = tg_rows_row(&t->rows, i);
@@ -244,38 +244,58 @@ static enum tg_status decode_for(struct tasks *ts, struct task *t, uint32_t numb
     return in->runner->decode(in->self, &req, &t->rows, &t->error);
 }
 
-static void undo_claim(struct task *t)
+/* TG_OK: it runs there. */
+static inline __attribute__((always_inline)) enum tg_status start_on(struct tasks *ts, struct task *t, uint32_t number,
+                                                                     const struct tg_json_doc *doc,
+                                                                     const struct tg_json_node *payload)
 {
+    enum tg_status status = decode_for(ts, t, number, doc, payload);
+    if (TG_LIKELY(status == TG_OK && t->rows.count > 0)) {
+        run(ts, t);
+        return TG_OK;
+    }
     if (t->rows.count > 0)
         tg_lane_unclaim(t->rows.lane, t->rows.count);
     t->rows.count = 0;
+    return status == TG_OK ? TG_INTERNAL : status;
+}
+
+/* On the best of those that it may go to; a full lane of one says nothing of the others'. */
+static __attribute__((noinline)) enum tg_status start_on_devices(struct tasks *ts, struct task *t,
+                                                                 const struct tg_json_doc *doc,
+                                                                 const struct tg_json_node *payload)
+{
+    uint32_t among = executors_of(ts, t->instance, 0);
+    enum tg_status status = among ? TG_CAPACITY : TG_DEVICE;
+    while (among && status == TG_CAPACITY) {
+        uint32_t number = choose(ts, t, among);
+        status = start_on(ts, t, number, doc, payload);
+        among &= ~(1u << number);
+    }
+    return status;
+}
+
+/* It could not be started: it waits for room, or that was its outcome. */
+static void settle(struct tasks *ts, struct task *t, enum tg_status status, struct tg_str body)
+{
+    if (status == TG_CAPACITY) {
+        slot_release(ts, t);
+        t->wants_lane = true;
+        wait_or_refuse(ts, t, body);
+    } else if (status == TG_DEVICE) {
+        task_finish(ts, t, status);
+    } else {
+        task_refuse(ts, t, status);
+    }
 }
 
 void task_start(struct tasks *ts, struct task *t, const struct tg_json_doc *doc, const struct tg_json_node *payload,
                 struct tg_str body)
 {
-    uint32_t among = executors_of(ts, t->instance, 0);
-    enum tg_status status = among ? TG_CAPACITY : TG_DEVICE;
-    while (among && status == TG_CAPACITY) { /* a full lane of one says nothing of the others' */
-        uint32_t number = choose(ts, t, among);
-        status = decode_for(ts, t, number, doc, payload);
-        if (TG_LIKELY(status == TG_OK && t->rows.count > 0)) {
-            run(ts, t);
-            return;
-        }
-        undo_claim(t);
-        among &= ~(1u << number);
-    }
-    if (status == TG_CAPACITY) {
-        slot_release(ts, t);
-        t->wants_lane = true;
-        wait_or_refuse(ts, t, body);
-        return;
-    }
-    if (status == TG_DEVICE)
-        task_finish(ts, t, status);
-    else
-        task_refuse(ts, t, status == TG_OK ? TG_INTERNAL : status);
+    bool devices = tg_instance_devices(t->instance) != 0;
+    enum tg_status status = devices ? start_on_devices(ts, t, doc, payload) : start_on(ts, t, 0, doc, payload);
+    if (TG_UNLIKELY(status != TG_OK))
+        settle(ts, t, status, body);
 }
 
 static void publish_link(struct task_link *link, uint32_t worker)

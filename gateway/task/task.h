@@ -123,7 +123,7 @@ struct task_lanes {
 
 /* A worker's side of what lies between it and one executor. */
 struct task_link {
-    struct tg_doorbell *doorbell; /* the executor's */
+    alignas(64) struct tg_doorbell *doorbell; /* the executor's */
     struct tg_lane **by_bit;      /* doorbell bit -> lane */
     uint32_t bit_words;           /* 0: nothing lies between them */
     uint64_t unpublished[TG_DOORBELL_WORDS]; /* lanes with claimed rows this turn */
