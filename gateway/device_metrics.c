@@ -134,7 +134,8 @@ static void export_reasons(const struct gateway *g, struct metrics_text *t)
 
 static void export_row_seconds(const struct gateway *g, struct metrics_text *t)
 {
-    head(t, "taskgate_device_row_seconds", "gauge", "Device time that a row has lately cost, by which tasks are spread");
+    head(t, "taskgate_device_row_seconds", "gauge",
+         "Device time that a row has lately cost, by which tasks are spread");
     for (uint32_t i = 0; i < g->devices.count; i++)
         for (uint32_t k = 0; k < g->instance_count; k++) {
             const struct device *d = &g->devices.list[i];

@@ -55,7 +55,8 @@ static int settings_publish(struct gateway *g)
     atomic_store_explicit(&g->settings, s, memory_order_release); /* G1 pairs with the workers' loads */
     atomic_store_explicit(&g->admission.base_concurrent, c->admission_max_concurrent, memory_order_relaxed);
     if (!g->membership.directory) /* which offers what the hour leaves of it, once it is there */
-        atomic_store_explicit(&g->admission.max_concurrent, devices_share(g, c->admission_max_concurrent), memory_order_relaxed);
+        atomic_store_explicit(&g->admission.max_concurrent, devices_share(g, c->admission_max_concurrent),
+                              memory_order_relaxed);
     atomic_store_explicit(&g->admission.wait_ms, c->admission_wait_ms, memory_order_relaxed);
     atomic_store_explicit(&g->admission.retry_after_s, c->admission_retry_after_s, memory_order_relaxed);
     atomic_store_explicit(&g->peers.limit, c->limits_connections_per_peer, memory_order_relaxed);

@@ -61,7 +61,7 @@ struct gateway {
     /* threads */
     struct worker *workers;
     uint32_t worker_count;
-    struct tg_executor **executors; /* the cpu's: one, or one per worker when they run inline; none if nobody needs it */
+    struct tg_executor **executors; /* the cpu's: one, or one per worker when they run inline; or none */
     uint32_t executor_count;
     bool inline_executors;
     struct devices devices; /* beside the cpu, each with an executor */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which devices there are beside the cpu, and whom they serve: the GPUs, or others in their place where no GPU is meant. */
+/* Which devices there are beside the cpu, and whom they serve: the GPUs, or others that play them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -147,7 +147,7 @@ static int cut_line(const char *text, struct gpu_line *line)
     return 0;
 }
 
-/* The one of those seen that is meant, by index or by the beginning of its UUID; NULL: none, several, or a part of one. */
+/* The one of those seen that is meant, by index or by the beginning of its UUID; NULL: none, several, part of one. */
 static const struct tg_device_info *find_seen(const struct probe *p, const char *device)
 {
     const struct tg_device_info *found = NULL;
@@ -176,7 +176,8 @@ static bool taken(const struct gateway *g, const char *visible)
  * In a process of its own a device is the only one that the driver shows, hence number 0: that also reaches parts of a
  * GPU (MIG), of which a process sees but one. One that was not seen is tried all the same: it may come back.
  */
-static int add_gpu(struct gateway *g, const struct gpu_line *line, const char *device, const struct tg_device_info *seen)
+static int add_gpu(struct gateway *g, const struct gpu_line *line, const char *device,
+                   const struct tg_device_info *seen)
 {
     char spec[DEVICE_SPEC_BYTES];
     const char *visible = seen && seen->gpu[0] ? seen->gpu : device;
@@ -272,7 +273,8 @@ static int choose_others(struct gateway *g)
     uint32_t device = g->config.executor_device;
     const char *name = device < TG_ARRAY_SIZE(names) && names[device] ? names[device] : "cpu";
     if (g->config.executor_mode == CONFIG_EXECUTOR_INLINE && settings->count > 1) {
-        log_error("executor.device_settings: several devices need threads or processes of their own, not executor.mode inline");
+        log_error("executor.device_settings: several devices need threads or processes of their own, and executor.mode is "
+                  "inline");
         return -EINVAL;
     }
     if (!g->devices.process && settings->count <= 1)

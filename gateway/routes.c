@@ -75,7 +75,8 @@ static void export_process(const struct gateway *g, struct metrics_text *t)
     counter(t, "taskgate_executor_deaths_total", "Executor processes that died or were killed", n.deaths);
     counter(t, "taskgate_executor_hangs_total", "Executor processes that were killed because they hung", n.hangs);
     counter(t, "taskgate_executor_restarts_total", "Executor processes that came up after another", n.restarts);
-    counter(t, "taskgate_device_withdrawals_total", "Times a device was withdrawn after too many deaths", n.withdrawals);
+    counter(t, "taskgate_device_withdrawals_total", "Times a device was withdrawn after too many deaths",
+            n.withdrawals);
 }
 
 static void export_executors(const struct gateway *g, struct metrics_text *t)

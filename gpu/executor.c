@@ -113,7 +113,8 @@ static bool device_usable(struct tg_executor *ex, uint64_t now_ns, uint64_t *wak
 /* ---- batches ending --------------------------------------------------------------------------------- */
 
 /* Before the rows go home: who sends the next ones may ask at once. */
-static void note_pace(struct tg_executor *ex, struct executor_instance *ei, const struct stream *s, uint64_t ns, bool well)
+static void note_pace(struct tg_executor *ex, struct executor_instance *ei, const struct stream *s, uint64_t ns,
+                      bool well)
 {
     struct tg_pace *to = &ex->options.pace[ei - ex->instances];
     if (well)

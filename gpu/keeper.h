@@ -55,12 +55,12 @@ struct tg_keeper;
 int tg_keeper_start(const struct tg_keeper_options *o, struct tg_arena *shared, struct tg_keeper **keeper);
 size_t tg_keeper_bytes(void);
 
-/** Wait for news. Returns 0, or -EPIPE once the keeper is gone. Where there are several, poll() their descriptors first. */
+/** Wait for news. Returns 0, or -EPIPE once the keeper is gone. Of several, poll() the descriptors first. */
 int tg_keeper_wait(struct tg_keeper *k, struct tg_keeper_news *news);
 int tg_keeper_fd(const struct tg_keeper *k);
 
-/** Let the executor finish what it has (for a second) and end it and the keeper; tg_keeper_wait() then returns. Where there
- * are several, tell all of them first. */
+/** Let the executor finish what it has (for a second) and end it and the keeper; tg_keeper_wait() then returns. Of
+ * several, tell all first. */
 void tg_keeper_tell_to_stop(struct tg_keeper *k);
 void tg_keeper_stop(struct tg_keeper *k);
 /** After nobody waits any more. NULL is fine. */

@@ -146,7 +146,8 @@ static char *join_items(const struct file *file, const struct config_toml_entry 
         return NULL;
     }
     if (entry->type == CONFIG_TOML_ARRAY && strchr(text, separator)) {
-        complain(file, entry, separator == ',' ? "holds a comma inside an array item" : "holds a \"|\" inside an array item");
+        complain(file, entry,
+                 separator == ',' ? "holds a comma inside an array item" : "holds a \"|\" inside an array item");
         free(text);
         return NULL;
     }

@@ -18,7 +18,8 @@ static int absent_open(const struct tg_device_options *o, struct tg_device **dev
     return absent_probe(why);
 }
 
-const struct tg_backend tg_backend_cuda = {.name = "cuda", .probe = absent_probe, .list = absent_list, .open = absent_open};
+const struct tg_backend tg_backend_cuda = {
+    .name = "cuda", .probe = absent_probe, .list = absent_list, .open = absent_open};
 
 /* Of size 0: no part. */
 #define RUNNER_CUDA(ident) const struct tg_runner_cuda tg_runner_cuda_##ident;
