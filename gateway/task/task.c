@@ -186,7 +186,7 @@ static void mark_unpublished(struct tasks *ts, const struct tg_lane *lane)
     ts->links[lane->executor].unpublished[lane->bit / 64] |= 1ull << (lane->bit % 64);
 }
 
-/* It goes to a device that others serve, too, or to the cpu for want of one. */
+/* Of an instance that has devices: it went to one of several, or to the cpu for want of any. */
 static void note_executor(struct tasks *ts, const struct task *t)
 {
     uint32_t number = t->rows.lane->executor;

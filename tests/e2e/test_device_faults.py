@@ -120,7 +120,7 @@ class Poison(Faulty, unittest.TestCase):
         self.start()
         clients = [self.g.client() for _ in range(5)]
         for c in clients:
-            c.send(noop(300))
+            c.send(noop(1500, timeout_ms=60000))
         self.g.wait_active(5)
         wait_for(lambda: self.count("taskgate_batches_inflight") == 5, 60, "five batches")
         self.kill_executor()

@@ -140,15 +140,15 @@ class Deaths(Several, unittest.TestCase):
 
     def test_long_tasks_of_the_one_that_dies_are_run_again(self):
         self.start(settings=TWO)
-        clients = [self.g.client() for _ in range(6)]
+        clients = [self.g.client() for _ in range(4)]
         for c in clients:
-            c.send(noop(400))
-        self.g.wait_active(6)
-        wait_for(lambda: self.count("taskgate_batches_inflight") == 6, 60, "six batches")
+            c.send(noop(2000, timeout_ms=60000))
+        self.g.wait_active(4)
+        wait_for(lambda: self.count("taskgate_batches_inflight") == 4, 60, "four batches")
         there = [self.of_device("batches_inflight", d) for d in range(2)]
         self.assertTrue(all(there), "both have some: %s" % there)
         self.kill_executor(0)
-        self.assertEqual([c.read().status for c in clients], [200] * 6)
+        self.assertEqual([c.read().status for c in clients], [200] * 4)
         self.assertEqual(self.count("taskgate_rows_requeued_total"), there[0])
         self.assert_reconciled()
         self.g.stop()
