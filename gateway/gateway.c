@@ -55,7 +55,8 @@ static int settings_publish(struct gateway *g)
     atomic_store_explicit(&g->settings, s, memory_order_release); /* G1 pairs with the workers' loads */
     atomic_store_explicit(&g->admission.base_concurrent, c->admission_max_concurrent, memory_order_relaxed);
     if (!g->membership.directory) /* which offers what the hour leaves of it, once it is there */
-        atomic_store_explicit(&g->admission.max_concurrent, c->admission_max_concurrent, memory_order_relaxed);
+        atomic_store_explicit(&g->admission.max_concurrent, devices_share(g, c->admission_max_concurrent),
+                              memory_order_relaxed);
     atomic_store_explicit(&g->admission.wait_ms, c->admission_wait_ms, memory_order_relaxed);
     atomic_store_explicit(&g->admission.retry_after_s, c->admission_retry_after_s, memory_order_relaxed);
     atomic_store_explicit(&g->peers.limit, c->limits_connections_per_peer, memory_order_relaxed);
@@ -151,7 +152,7 @@ static int workers_create(struct gateway *g)
             log_error("cannot prepare worker %u: %s", i, strerror(-rc));
             return rc;
         }
-        w->doorbell = executors_doorbell(g, g->gpu ? TASKS_GPU_LINE + 1 : 1, w->wake_fd);
+        w->doorbell = executors_doorbell(g, layout_executors(g), w->wake_fd);
         if (!w->doorbell)
             return -ENOMEM;
         w->tasks.doorbell = w->doorbell;
@@ -255,24 +256,33 @@ static void trust_proxies(struct gateway *g)
         log_warn("server.proxy_protocol is on and server.proxy_trusted is empty: every TCP connection is turned away");
 }
 
+static const char *where_executors_are(const struct gateway *g)
+{
+    if (g->devices.count == 0)
+        return g->inline_executors ? "inline" : "in its own thread";
+    if (g->devices.count == 1)
+        return g->devices.process ? "in its own process" : "in its own thread";
+    return g->devices.process ? "in a process for each device" : "in a thread for each device";
+}
+
 static void log_start(const struct gateway *g)
 {
     log_info("taskgate %s: %u worker%s on %s, executor %s, device %s, %u runner%s", TASKGATE_VERSION, g->worker_count,
              g->worker_count == 1 ? "" : "s", g->workers[0].io,
-             g->inline_executors    ? "inline"
-             : g->process.keeper ? "in its own process"
-                                 : "in its own thread",
+             where_executors_are(g),
              g->device, g->instance_count, g->instance_count == 1 ? "" : "s");
     log_info("memory reserved, touched as it is used: lanes %zu MiB, each worker %zu MiB, tables %zu MiB",
              g->shared.used >> 20, g->workers[0].arena.used >> 20, g->tables.used >> 20);
 }
 
-/* How many threads, and where they sit. */
-static int plan(struct gateway *g, const char *machine)
+/* How many threads, and where they sit. @described: every GPU of the machine counts, and no driver was asked for them. */
+static int plan(struct gateway *g, const char *machine, bool described)
 {
     int rc = topology_open(g, machine);
     if (rc < 0)
         return rc;
+    if (described)
+        gpu_describe(g, &g->topology->machine);
     layout_choose(g);
     return topology_place(g);
 }
@@ -290,7 +300,7 @@ static int build(struct gateway *g)
     trust_proxies(g);
     rc = gpu_choose(g);
     if (rc == 0)
-        rc = plan(g, NULL);
+        rc = plan(g, NULL, false);
     if (rc == 0)
         rc = certificates_open(g);
     if (rc == 0)
@@ -330,7 +340,7 @@ int gateway_check(struct gateway *g, struct config *config)
     take_config(g, config);
     int rc = runners_create(g);
     if (rc == 0)
-        rc = plan(g, NULL);
+        rc = plan(g, NULL, false);
     if (rc == 0)
         rc = certificates_open(g);
     if (rc == 0)
@@ -343,7 +353,16 @@ int gateway_plan(struct gateway *g, struct config *config, const char *machine)
 {
     take_config(g, config);
     int rc = runners_create(g);
-    return rc == 0 ? plan(g, machine) : rc;
+    if (rc == 0 && !machine)
+        rc = gpu_choose(g);
+    return rc == 0 ? plan(g, machine, machine != NULL) : rc;
+}
+
+int gateway_plan_by_bus(struct gateway *g, struct config *config)
+{
+    take_config(g, config);
+    int rc = runners_create(g);
+    return rc == 0 ? plan(g, NULL, true) : rc;
 }
 
 int gateway_describe(struct gateway *g, struct config *config, struct directory_options *out)
@@ -366,12 +385,10 @@ int gateway_start(struct gateway *g, struct config *config, struct control *cont
     take_config(g, config);
     g->control = control;
     int rc = build(g);
-    bool gpu_thread = g->gpu && !gpu_in_process(g); /* a GPU's never runs inline */
-    uint32_t first = g->inline_executors ? g->executor_count - gpu_thread : 0;
-    for (uint32_t i = first; rc == 0 && i < g->executor_count; i++)
+    for (uint32_t i = 0; rc == 0 && !g->inline_executors && i < g->executor_count; i++)
         rc = tg_executor_start(g->executors[i]);
     if (rc == 0)
-        rc = device_listen(g);
+        rc = devices_listen(g);
     if (rc == 0)
         membership_start(g);
     if (rc == 0)
@@ -423,7 +440,7 @@ bool gateway_drained(const struct gateway *g)
 
 bool gateway_gave_up(const struct gateway *g)
 {
-    return atomic_load_explicit(&g->process.gave_up, memory_order_relaxed); /* asked after the signal it sends */
+    return atomic_load_explicit(&g->devices.gave_up, memory_order_relaxed); /* asked after the signal it sends */
 }
 
 void gateway_join(struct gateway *g)
@@ -439,7 +456,7 @@ void gateway_stop(struct gateway *g)
     usage_close(g);
     for (uint32_t i = 0; g->executors && i < g->executor_count; i++)
         tg_executor_destroy(g->executors[i]);
-    device_stop(g);
+    devices_stop(g);
     for (uint32_t i = 0; g->workers && i < g->worker_count; i++)
         worker_finish(&g->workers[i]);
     membership_close(g);

@@ -44,8 +44,9 @@ struct gateway {
     struct tg_arena tables; /* windows and rates */
     struct tg_instance **instances;
     uint32_t instance_count;
-    struct tg_lane **lanes;
+    struct tg_lane **lanes; /* by executor, then by worker */
     uint32_t lane_count;
+    struct spread_load *loads; /* by worker: what it has at the devices */
     struct admission admission;
     struct tls_store *tls; /* NULL: nobody listens for TLS */
     struct window nonces, ids;
@@ -60,11 +61,10 @@ struct gateway {
     /* threads */
     struct worker *workers;
     uint32_t worker_count;
-    struct tg_executor **executors; /* one, or one per worker when they run inline; a GPU's behind them */
+    struct tg_executor **executors; /* the cpu's: one, or one per worker when they run inline; or none */
     uint32_t executor_count;
     bool inline_executors;
-    struct device process; /* instead of an executor here, where the device has a process of its own */
-    bool gpu; /* there is one; if it has no process, its executor is the last and has a thread */
+    struct devices devices; /* beside the cpu, each with an executor */
     struct metrics **metrics; /* by worker */
     uint64_t started_ns;
     char device[80];
@@ -76,14 +76,14 @@ struct gateway {
 };
 
 /**
- * Is there a GPU, and which instances does it serve? Says in the log why not. Returns 0, or negative errno if the
- * configuration insists on one that cannot be had.
+ * Which devices are there beside the cpu, and which instances do they serve? Says in the log why none. Returns 0, or
+ * negative errno if the configuration insists on what cannot be had.
  */
 int gpu_choose(struct gateway *g);
-/** Is the GPU's executor a process of its own? Only a new process recovers from a GPU's sticky errors. */
-bool gpu_in_process(const struct gateway *g);
-/** The GPU could not be opened after all: true if the cpu may serve everything. */
-bool gpu_give_up(struct gateway *g);
+/** The same for a machine that is only described: all of its GPUs. */
+void gpu_describe(struct gateway *g, const struct machine *m);
+/** No device could be opened: may the cpu stand in for all of them? */
+bool gpu_may_do_without(const struct gateway *g);
 
 /**
  * Build everything and start serving. Takes over @config. Returns 0, or negative errno after having logged why.
@@ -105,6 +105,8 @@ int gateway_describe(struct gateway *g, struct config *config, struct directory_
  * Returns 0, or negative errno having said why; gateway_stop() in either case.
  */
 int gateway_plan(struct gateway *g, struct config *config, const char *machine);
+/** The same for this host, with every GPU on its bus: whether a driver can use them is not asked. */
+int gateway_plan_by_bus(struct gateway *g, struct config *config);
 
 /** Health says unavailable from now on; everything is still served (balancers get time to notice). */
 void gateway_say_not_ready(struct gateway *g);
@@ -134,11 +136,18 @@ void ready_export(const struct gateway *g, struct metrics_text *t);
 /* layout.c: how many threads, where the lanes are */
 void layout_choose(struct gateway *g);
 int layout_lanes(struct gateway *g);
-/* what they take, once layout_choose() has chosen */
+/* what lanes take, once layout_choose() has chosen */
 size_t layout_lane_bytes(struct gateway *g);
-struct tg_lane *layout_lane(const struct gateway *g, uint32_t worker, uint32_t instance, uint32_t priority,
-                            uint32_t size_class);
-uint32_t layout_lanes_per_worker(const struct gateway *g);
+/* Executors' numbers are below this; the cpu's, 0, counts whether it is needed or not. */
+uint32_t layout_executors(const struct gateway *g);
+/* Does the cpu's executor serve anything, or stand in for devices? */
+bool layout_cpu_needed(const struct gateway *g);
+/* The lanes of one executor: those of worker w are per_worker from w * per_worker on, in the order of their bits. */
+struct layout_lanes {
+    struct tg_lane **first;
+    uint32_t per_worker;
+};
+struct layout_lanes layout_lanes_of(const struct gateway *g, uint32_t number);
 /* of the cpu device, beside an executor in a thread of its own */
 uint32_t layout_compute_threads(const struct gateway *g);
 
@@ -156,6 +165,9 @@ struct tg_doorbell *executors_doorbell(struct gateway *g, uint32_t lines, int ev
 /** Open the devices, once workers have their doorbells and before any thread starts. Returns 0, or negative errno after
  * having logged why. */
 int executors_create(struct gateway *g);
+/** What the options of all executors have in common. @workers is filled in, and pointed to. */
+struct tg_executor_options executors_options(const struct gateway *g, uint32_t number,
+                                             struct tg_doorbell *workers[static ADMISSION_WORKERS_MAX]);
 
 /* listeners.c */
 /** Give every worker its listening sockets. Returns 0, or negative errno after having logged why. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether a GPU serves, and whom. The others are served by the cpu beside it. */
+/* Which devices there are beside the cpu, and whom they serve: the GPUs, or others that play them. */
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include "gateway/base/log.h"
 #include "gateway.h"
 #include "gpu/runner.h"
+#include "gpu/spec.h"
 #include "gpu_probe.h"
 
 static bool insists(const struct gateway *g)
@@ -14,15 +17,6 @@ static bool insists(const struct gateway *g)
 static bool allowed(const struct gateway *g)
 {
     return insists(g) || g->config.executor_device == CONFIG_DEVICE_AUTO;
-}
-
-/* An instance that nobody placed goes where it can; larger batches are what a GPU is for. */
-static void place(struct tg_instance *in)
-{
-    const struct tg_runner_cuda *part = tg_runner_cuda_part(in->runner);
-    in->on_gpu = part && in->placement != TG_PLACE_CPU;
-    if (in->on_gpu && in->max_batch == in->shape.max_batch)
-        in->max_batch = TG_MAX(in->max_batch, part->batch_rows);
 }
 
 /* Placed on a GPU by name, or by what it is. */
@@ -68,36 +62,207 @@ static int check_placed(const struct gateway *g)
     return 0;
 }
 
-bool gpu_in_process(const struct gateway *g)
+/* ---- from lines of the configuration to devices ---------------------------------------------------------------- */
+
+#define ALL "all"
+
+/* A line of executor.gpu: which device, and the other settings. */
+struct gpu_line {
+    char device[96];
+    char rest[264];
+};
+
+static int cut_line(const char *text, struct gpu_line *line)
 {
-    uint32_t mode = g->config.executor_mode;
-    return g->gpu && (mode == CONFIG_EXECUTOR_AUTO || mode == CONFIG_EXECUTOR_PROCESS);
+    struct tg_str rest = {text, strlen(text)};
+    size_t used = 0;
+    snprintf(line->device, sizeof(line->device), "%s", ALL);
+    line->rest[0] = '\0';
+    while (rest.len > 0) {
+        struct tg_str item = tg_spec_cut(&rest, ','), value = item, key = tg_spec_cut(&value, '=');
+        bool device = tg_spec_is(key, "device");
+        if (device && (value.len == 0 || value.len >= sizeof(line->device)))
+            return -EINVAL;
+        if (device)
+            snprintf(line->device, sizeof(line->device), TG_STR_FMT, TG_STR_ARG(value));
+        else
+            used += (size_t)snprintf(line->rest + used, sizeof(line->rest) - used, "," TG_STR_FMT, TG_STR_ARG(item));
+        if (used >= sizeof(line->rest))
+            return -EINVAL;
+    }
+    return 0;
 }
 
-int gpu_choose(struct gateway *g)
+/* The one of those seen that is meant, by index or by the beginning of its UUID; NULL: none, several, part of one. */
+static const struct tg_device_info *find_seen(const struct gpu_probe *p, const char *device)
 {
-    if (!allowed(g))
-        return find_placed(g) ? without_gpu(g, -EINVAL, "executor.device leaves no GPU to it") : 0;
+    const struct tg_device_info *found = NULL;
+    char index[12];
+    for (uint32_t i = 0; i < p->count; i++) {
+        snprintf(index, sizeof(index), "%u", i);
+        bool named = strlen(device) > strlen("GPU-") && strncasecmp(p->seen[i].gpu, device, strlen(device)) == 0;
+        if (!named && strcmp(index, device) != 0)
+            continue;
+        if (found)
+            return NULL;
+        found = &p->seen[i];
+    }
+    return found;
+}
+
+static bool taken(const struct gateway *g, const char *visible)
+{
+    for (uint32_t i = 0; i < g->devices.count; i++)
+        if (strcmp(g->devices.list[i].visible, visible) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * In a process of its own a device is the only one that the driver shows, hence number 0: that also reaches parts of a
+ * GPU (MIG), of which a process sees but one. One that was not seen is tried all the same: it may come back.
+ */
+static int add_gpu(struct gateway *g, const struct gpu_line *line, const char *device,
+                   const struct tg_device_info *seen)
+{
+    char spec[DEVICE_SPEC_BYTES];
+    const char *visible = seen && seen->gpu[0] ? seen->gpu : device;
+    if (taken(g, visible)) {
+        log_error("executor.gpu: %s is named twice", device);
+        return -EINVAL;
+    }
+    snprintf(spec, sizeof(spec), "device=%s%s", g->devices.process ? "0" : visible, line->rest);
+    struct device *d = device_add(g, "cuda", spec, visible);
+    if (!d) {
+        log_warn("executor.gpu: only %d devices are used, not %s", TG_DEVICES_MAX, device);
+        return 0;
+    }
+    if (seen)
+        snprintf(d->bus, sizeof(d->bus), "%s", seen->bus);
+    if (!seen && strncasecmp(device, "MIG-", 4) != 0)
+        log_warn("device %s: no GPU is \"%s\" now; `nvidia-smi -L` shows those that there are", d->name, device);
+    return 0;
+}
+
+static int add_line(struct gateway *g, const struct gpu_probe *p, const char *text)
+{
+    struct gpu_line line;
+    if (cut_line(text, &line) < 0) {
+        log_error("executor.gpu: \"%s\" is too long, or names no device", text);
+        return -EINVAL;
+    }
+    if (strcmp(line.device, ALL) != 0)
+        return add_gpu(g, &line, line.device, find_seen(p, line.device));
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < p->count; i++)
+        rc = add_gpu(g, &line, p->seen[i].gpu, &p->seen[i]);
+    return rc;
+}
+
+static int add_gpus(struct gateway *g, const struct gpu_probe *p)
+{
+    const struct config_listen *lines = &g->config.executor_gpu;
+    int rc = lines->count == 0 ? add_line(g, p, "") : 0;
+    for (uint32_t i = 0; rc == 0 && i < lines->count; i++)
+        rc = add_line(g, p, lines->address[i]);
+    return rc;
+}
+
+/* ---- whom they serve ------------------------------------------------------------------------------------------- */
+
+static uint32_t all_devices(const struct gateway *g)
+{
+    return ((1u << g->devices.count) - 1) << 1;
+}
+
+/*
+ * An instance that nobody placed goes where it can; larger batches are what a GPU is for. Where nobody insists on a GPU,
+ * the cpu stands in once none is left, as it would have served had there been none.
+ */
+static bool place(const struct gateway *g, struct tg_instance *in)
+{
+    const struct tg_runner_cuda *part = tg_runner_cuda_part(in->runner);
+    if (!part || in->placement == TG_PLACE_CPU)
+        return false;
+    bool spare = in->placement == TG_PLACE_AUTO && in->runner->run_batch && !insists(g);
+    in->spare_batch = TG_MIN(in->max_batch, in->shape.max_batch);
+    in->executors = all_devices(g) | spare;
+    if (in->max_batch == in->shape.max_batch)
+        in->max_batch = TG_MAX(in->max_batch, part->batch_rows);
+    return true;
+}
+
+static int choose_gpus(struct gateway *g)
+{
+    bool any = false;
     int rc = check_placed(g);
     if (rc < 0)
         return rc;
     struct gpu_probe p = gpu_probe_apart();
     if (p.rc < 0)
         return without_gpu(g, p.rc, p.why.message);
-    for (uint32_t i = 0; i < g->instance_count; i++) {
-        place(g->instances[i]);
-        g->gpu |= g->instances[i]->on_gpu;
+    rc = add_gpus(g, &p);
+    for (uint32_t i = 0; rc == 0 && i < g->instance_count; i++)
+        any |= place(g, g->instances[i]);
+    if (!any)
+        g->devices.count = 0; /* nobody has a use for them */
+    return rc;
+}
+
+/*
+ * Devices that play GPUs: so that every failure can be seen without one. They serve all runners but those that are to be
+ * computed on the cpu, where it is not the cpu that they are.
+ */
+static int choose_others(struct gateway *g)
+{
+    static const char *const names[] = {[CONFIG_DEVICE_NULL] = "null", [CONFIG_DEVICE_FAULT] = "fault"};
+    const struct config_listen *settings = &g->config.executor_device_settings;
+    uint32_t device = g->config.executor_device;
+    const char *name = device < TG_ARRAY_SIZE(names) && names[device] ? names[device] : "cpu";
+    if (g->config.executor_mode == CONFIG_EXECUTOR_INLINE && settings->count > 1) {
+        log_error("executor.device_settings: several devices need threads or processes of their own, and executor.mode is "
+                  "inline");
+        return -EINVAL;
     }
+    if (!g->devices.process && settings->count <= 1)
+        return 0;
+    device_add(g, name, settings->count > 0 ? settings->address[0] : "", "");
+    for (uint32_t i = 1; i < settings->count; i++)
+        device_add(g, name, settings->address[i], "");
+    for (uint32_t i = 0; i < g->instance_count; i++)
+        if (g->instances[i]->placement != TG_PLACE_CPU || strcmp(name, "cpu") == 0)
+            g->instances[i]->executors = all_devices(g);
     return 0;
 }
 
-bool gpu_give_up(struct gateway *g)
+int gpu_choose(struct gateway *g)
 {
-    if (insists(g) || find_placed(g))
-        return false;
-    log_warn("the cpu serves what the GPU was to serve");
-    for (uint32_t i = 0; i < g->instance_count; i++)
-        g->instances[i]->on_gpu = false;
-    g->gpu = false;
-    return true;
+    uint32_t mode = g->config.executor_mode;
+    int rc = 0;
+    g->devices.process = mode == CONFIG_EXECUTOR_PROCESS || (mode == CONFIG_EXECUTOR_AUTO && allowed(g));
+    if (allowed(g))
+        rc = choose_gpus(g);
+    else if (find_placed(g))
+        rc = without_gpu(g, -EINVAL, "executor.device leaves no GPU to it");
+    if (rc < 0 || g->devices.count > 0)
+        return rc;
+    g->devices.process = mode == CONFIG_EXECUTOR_PROCESS;
+    return choose_others(g);
+}
+
+void gpu_describe(struct gateway *g, const struct machine *m)
+{
+    for (uint32_t i = 0; i < m->device_count && allowed(g); i++)
+        if (m->devices[i].kind == MACHINE_GPU) {
+            struct device *d = device_add(g, "cuda", "", "");
+            if (d)
+                snprintf(d->bus, sizeof(d->bus), "%s", m->devices[i].bus);
+        }
+    for (uint32_t i = 0; i < g->instance_count && g->devices.count > 0; i++)
+        place(g, g->instances[i]);
+}
+
+bool gpu_may_do_without(const struct gateway *g)
+{
+    return allowed(g) && !insists(g) && !find_placed(g) && layout_cpu_needed(g);
 }

@@ -9,14 +9,16 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "gpu/backend.h"
 
 #define PROBE_MS 30000 /* a driver that takes longer to say what there is will not serve either */
 
 static void probe_and_tell(int fd)
 {
     struct gpu_probe p = {0};
-    p.rc = tg_backend_find("cuda")->probe(&p.why);
+    const struct tg_backend *cuda = tg_backend_find("cuda");
+    p.rc = cuda->probe(&p.why);
+    if (p.rc == 0)
+        p.count = cuda->list(p.seen, TG_ARRAY_SIZE(p.seen));
     ssize_t n = write(fd, &p, sizeof(p));
     _exit(n == (ssize_t)sizeof(p) ? 0 : 1);
 }

@@ -3,12 +3,15 @@
 #ifndef TG_GPU_PROBE_H
 #define TG_GPU_PROBE_H
 
-#include "tg/runner.h"
+#include "gpu/backend.h"
 
 struct gpu_probe {
     int rc; /* 0, or negative errno with the reason */
+    uint32_t count;
     struct tg_error why;
+    struct tg_device_info seen[TG_DEVICES_MAX]; /* in the order of CUDA's indices */
 };
+_Static_assert(sizeof(struct gpu_probe) <= 4096, "it passes through a pipe in one piece");
 
 /**
  * By a process of its own: who has asked the driver once cannot leave it to another process any more. A driver that does

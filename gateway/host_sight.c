@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver is asked by a process of its own; the plan is the one `taskgate topo` prints. */
+/* The driver is asked by a process of its own; the plan counts on every GPU on the bus. */
 #include "host_sight.h"
 #include <dlfcn.h>
 #include <stdio.h>
@@ -61,11 +61,21 @@ static uint32_t count_gpus(const struct machine *m)
     return n;
 }
 
+/* A line of executor.gpu that names no device stands for all there are. */
+static bool names_one(const char *line)
+{
+    return strstr(line, "device=") && !strstr(line, "device=all");
+}
+
 static uint64_t lock_bytes(const struct host_sight *s, const struct config *c)
 {
     const struct tg_backend *cuda = tg_backend_find("cuda");
     bool used = s->wish == GPU_REQUIRED || (s->wish == GPU_WELCOME && s->probe.rc == 0);
-    uint64_t most = used && cuda && cuda->lock_bytes_max ? cuda->lock_bytes_max(c->executor_gpu) : 0;
+    uint64_t most = 0;
+    for (uint32_t i = 0; used && cuda->lock_bytes_max && i < TG_MAX(c->executor_gpu.count, 1u); i++) {
+        const char *line = c->executor_gpu.count > 0 ? c->executor_gpu.address[i] : "";
+        most += cuda->lock_bytes_max(line) * (names_one(line) ? 1 : TG_MAX(s->gpus_on_bus, 1u));
+    }
     return TG_MIN(most, s->lane_bytes);
 }
 
@@ -74,12 +84,12 @@ static void plan(struct host_sight *s, const struct config *config)
 {
     static struct gateway g; /* large */
     struct config lent = *config;
-    s->planned = gateway_plan(&g, &lent, NULL);
+    s->planned = gateway_plan_by_bus(&g, &lent);
     if (s->planned == 0) {
         s->topology = *g.topology;
         s->lane_bytes = layout_lane_bytes(&g);
-        s->lock_bytes = lock_bytes(s, config);
         s->gpus_on_bus = count_gpus(&s->topology.machine);
+        s->lock_bytes = lock_bytes(s, config);
     }
     g.config = (struct config){0};
     gateway_stop(&g);

@@ -112,6 +112,26 @@ static uint64_t watch_backend(void *self, uint64_t now_ns)
     return UINT64_MAX;
 }
 
+/* With a share for each device, so that what is offered is what is left. */
+static uint32_t base_now(const struct gateway *g)
+{
+    return devices_share(g, g->config.admission_max_concurrent);
+}
+
+static uint64_t watch_devices(void *self, uint64_t now_ns)
+{
+    struct gateway *g = self;
+    uint32_t base = base_now(g);
+    (void)now_ns;
+    if (base == g->membership.base_offered)
+        return UINT64_MAX;
+    g->membership.base_offered = base;
+    log_info("devices: %u of %u serve, %u tasks at once are offered",
+             atomic_load_explicit(&g->devices.up, memory_order_relaxed), g->devices.count, base);
+    directory_set_base(g->membership.directory, base);
+    return UINT64_MAX;
+}
+
 /* Its end comes with the control loop's, after the workers': they read its snapshots of keys. */
 static void add_directory(struct gateway *g, const struct directory_options *o)
 {
@@ -125,11 +145,14 @@ static void add_directory(struct gateway *g, const struct directory_options *o)
         log_error("directory: out of memory");
         return;
     }
-    directory_set_capacity(m->directory, g->config.admission_max_concurrent, &m->windows, m->zone);
+    directory_set_capacity(m->directory, base_now(g), &m->windows, m->zone);
     m->zone = NULL; /* the directory's now */
     struct control_part part = directory_part(m->directory), watch = {.name = "backend", .turn = watch_backend, .self = g};
+    struct control_part devices = {.name = "devices", .turn = watch_devices, .self = g};
     control_add(g->control, &part);
     control_add(g->control, &watch);
+    if (g->devices.count > 1)
+        control_add(g->control, &devices);
 }
 
 static void end_spans(void *self)
@@ -176,12 +199,12 @@ void membership_reload(struct gateway *g)
     struct iicp_windows windows;
     struct zone *zone;
     if (!m->directory) {
-        set_max_concurrent(g, g->config.admission_max_concurrent);
+        set_max_concurrent(g, base_now(g));
     } else if (membership_read_windows(&g->config, &windows, &zone) < 0) {
         log_error("reload: the availability windows stay as they were");
-        directory_set_base(m->directory, g->config.admission_max_concurrent);
+        directory_set_base(m->directory, base_now(g));
     } else {
-        directory_set_capacity(m->directory, g->config.admission_max_concurrent, &windows, zone);
+        directory_set_capacity(m->directory, base_now(g), &windows, zone);
     }
 }
 

@@ -35,6 +35,7 @@ struct membership {
     const char **intents;
     struct directory *directory; /* NULL: not started */
     struct spans *spans;         /* NULL: none are exported */
+    uint32_t base_offered;       /* for all the devices that serve, before the hour takes its share */
     int exit_code;               /* the process is to leave with; 0: none asked for */
 };
 

@@ -26,6 +26,40 @@ static void write_error(struct tg_json_writer *w)
     tg_json_write_string(w, info->message);
 }
 
+static void write_reasons(struct tg_json_writer *w, uint32_t reasons)
+{
+    TG_JSON_KEY(w, "reasons");
+    tg_json_write_begin_array(w);
+    for (uint32_t i = 0; i < READY_REASONS; i++)
+        if (reasons >> i & 1)
+            tg_json_write_string(w, (struct tg_str){ready_words[i], strlen(ready_words[i])});
+    tg_json_write_end_array(w);
+}
+
+/* Devices that are out of service, whether or not others serve in their place. */
+static void write_degraded(const struct gateway *g, struct tg_json_writer *w)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < g->devices.count; i++) {
+        const struct device *d = &g->devices.list[i];
+        uint32_t reasons = device_reasons(d);
+        if (!reasons)
+            continue;
+        if (!any) {
+            TG_JSON_KEY(w, "degraded");
+            tg_json_write_begin_array(w);
+        }
+        any = true;
+        tg_json_write_begin_object(w);
+        TG_JSON_KEY(w, "device");
+        tg_json_write_string(w, (struct tg_str){d->name, strlen(d->name)});
+        write_reasons(w, reasons);
+        tg_json_write_end_object(w);
+    }
+    if (any)
+        tg_json_write_end_array(w);
+}
+
 static void write_ready(void *context, struct task *t, struct tg_json_writer *w)
 {
     const struct worker *worker = context;
@@ -37,12 +71,8 @@ static void write_ready(void *context, struct task *t, struct tg_json_writer *w)
     tg_json_write_begin_object(w);
     TG_JSON_KEY(w, "ready");
     tg_json_write_bool(w, reasons == 0);
-    TG_JSON_KEY(w, "reasons");
-    tg_json_write_begin_array(w);
-    for (uint32_t i = 0; i < READY_REASONS; i++)
-        if (reasons >> i & 1)
-            tg_json_write_string(w, (struct tg_str){ready_words[i], strlen(ready_words[i])});
-    tg_json_write_end_array(w);
+    write_reasons(w, reasons);
+    write_degraded(worker->gateway, w);
     if (reasons)
         write_error(w);
     tg_json_write_end_object(w);

@@ -70,32 +70,19 @@ static void counter(struct metrics_text *t, const char *name, const char *help, 
 
 static void export_process(const struct gateway *g, struct metrics_text *t)
 {
-    struct tg_keeper_counts n = {0};
-    if (g->process.keeper)
-        tg_keeper_counts(g->process.keeper, &n);
+    struct tg_keeper_counts n;
+    devices_counts(g, &n);
     counter(t, "taskgate_executor_deaths_total", "Executor processes that died or were killed", n.deaths);
     counter(t, "taskgate_executor_hangs_total", "Executor processes that were killed because they hung", n.hangs);
     counter(t, "taskgate_executor_restarts_total", "Executor processes that came up after another", n.restarts);
-    counter(t, "taskgate_device_withdrawals_total", "Times the device was withdrawn after too many deaths", n.withdrawals);
+    counter(t, "taskgate_device_withdrawals_total", "Times a device was withdrawn after too many deaths",
+            n.withdrawals);
 }
 
 static void export_executors(const struct gateway *g, struct metrics_text *t)
 {
-    struct tg_executor_stats sum = {0};
-    if (g->process.keeper)
-        tg_keeper_stats(g->process.keeper, &sum);
-    for (uint32_t i = 0; i < g->executor_count; i++) {
-        struct tg_executor_stats s;
-        tg_executor_stats(g->executors[i], &s);
-        sum.batches += s.batches;
-        sum.rows += s.rows;
-        sum.rows_expired += s.rows_expired;
-        sum.rows_failed += s.rows_failed;
-        sum.faults += s.faults;
-        sum.sleeps += s.sleeps;
-        sum.inflight += s.inflight;
-        sum.batch_rows_max = TG_MAX(sum.batch_rows_max, s.batch_rows_max);
-    }
+    struct tg_executor_stats sum;
+    executors_stats(g, &sum);
     counter(t, "taskgate_batches_total", "Batches handed to a device", sum.batches);
     counter(t, "taskgate_rows_total", "Rows that came back from a device", sum.rows);
     counter(t, "taskgate_rows_expired_total", "Rows whose deadline passed before they could start", sum.rows_expired);
@@ -109,6 +96,13 @@ static void export_executors(const struct gateway *g, struct metrics_text *t)
     gauge(t, "taskgate_batch_rows_max", "Largest batch so far", (double)sum.batch_rows_max);
 }
 
+static const char *executor_word(const struct gateway *g)
+{
+    if (g->devices.count > 0)
+        return g->devices.process ? "process" : "thread";
+    return g->inline_executors ? "inline" : "thread";
+}
+
 static void write_metrics(void *context, struct task *task, struct tg_json_writer *out)
 {
     struct worker *w = context;
@@ -120,13 +114,14 @@ static void write_metrics(void *context, struct task *task, struct tg_json_write
     usage_export(g, &t);
     membership_export(g, &t);
     export_process(g, &t);
+    devices_export(g, &t);
     ready_export(g, &t);
     gauge(&t, "taskgate_tasks_active", "Tasks accepted and not finished", admission_active(&g->admission));
     gauge(&t, "taskgate_tasks_max", "Tasks that may be accepted and unfinished now", admission_max(&g->admission));
     gauge(&t, "taskgate_uptime_seconds", "Seconds since start", (double)(clock_now_ns() - g->started_ns) / 1e9);
     metrics_printf(&t, "# HELP taskgate_info What is running.\n# TYPE taskgate_info gauge\n"
                        "taskgate_info{version=\"%s\",io=\"%s\",executor=\"%s\"} 1\n",
-                   TASKGATE_VERSION, w->io, g->inline_executors ? "inline" : g->process.keeper ? "process" : "thread");
+                   TASKGATE_VERSION, w->io, executor_word(g));
     out->len = t.len;
     out->overflow = t.overflow;
 }

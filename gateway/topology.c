@@ -8,7 +8,6 @@
 #include "gateway.h"
 #include "gateway/base/log.h"
 #include "gateway/control/config_row.h"
-#include "gpu/backend.h"
 #include "topology/memory.h"
 
 /* ---- reading ---------------------------------------------------------------------------------------------- */
@@ -68,27 +67,42 @@ int topology_open(struct gateway *g, const char *description)
 
 /* ---- planning --------------------------------------------------------------------------------------------- */
 
-/* Is it a GPU that executors drive? Of another machine's description we want to see the GPUs in use. */
-static bool drives_gpus(const struct gateway *g)
+/* The cpu's executor has no place of its own where it runs as turns of the workers, or only stands in for devices. */
+static bool cpu_has_seat(const struct gateway *g)
 {
-    bool possible = tg_backend_find("cuda") || !g->topology->machine.is_ours;
-    return possible && g->config.executor_device != CONFIG_DEVICE_CPU && g->config.executor_device != CONFIG_DEVICE_NULL;
+    bool needed = false;
+    for (uint32_t i = 0; i < g->instance_count; i++)
+        needed |= g->instances[i]->executors == 0;
+    return needed && !g->inline_executors;
 }
 
-/* On this host as many executors as there will be; elsewhere one for each GPU. */
+/* In the order of their numbers. -1: none. */
+static int seat_of(const struct gateway *g, uint32_t number)
+{
+    int first = cpu_has_seat(g);
+    return number > 0 ? (int)number - 1 + first : first - 1;
+}
+
+/* The GPU of a device as the machine has it, or -1. */
+static int find_gpu(const struct machine *m, const struct device *d)
+{
+    for (uint32_t i = 0; i < m->device_count && d->bus[0]; i++)
+        if (m->devices[i].kind == MACHINE_GPU && strcasecmp(m->devices[i].bus, d->bus) == 0)
+            return (int)i;
+    return -1;
+}
+
 static void wish_executors(const struct gateway *g, struct topology_wish *w)
 {
-    const struct machine *m = &g->topology->machine;
-    uint32_t gpus = 0;
-    bool drives = drives_gpus(g);
+    uint32_t computing = !g->inline_executors && layout_cpu_needed(g);
     memset(w->gpu, -1, sizeof(w->gpu));
-    w->executors = g->inline_executors ? 0 : g->executor_count;
-    for (uint32_t i = 0; drives && i < m->device_count && gpus < TOPOLOGY_EXECUTORS_MAX; i++)
-        if (m->devices[i].kind == MACHINE_GPU)
-            w->gpu[gpus++] = (int)i;
-    if (gpus > 0 && !m->is_ours)
-        w->executors = gpus;
-    w->compute = gpus > 0 || g->inline_executors ? 0 : layout_compute_threads(g);
+    w->executors = cpu_has_seat(g) + g->devices.count;
+    for (uint32_t i = 0; i < g->devices.count; i++) {
+        const struct device *d = &g->devices.list[i];
+        w->gpu[seat_of(g, d->number)] = find_gpu(&g->topology->machine, d);
+        computing += strcmp(d->backend, "cuda") != 0;
+    }
+    w->compute = computing * layout_compute_threads(g);
 }
 
 static void wish_cards(const struct gateway *g, struct machine_nics *nics)
@@ -142,9 +156,10 @@ int topology_worker_cpu(const struct gateway *g, uint32_t worker)
 }
 
 /* Inline executors sit where their workers do. */
-int topology_executor_cpu(const struct gateway *g, uint32_t executor)
+int topology_executor_cpu(const struct gateway *g, uint32_t number)
 {
-    return g->inline_executors ? -1 : g->topology->plan.executors[executor].cpu;
+    int seat = seat_of(g, number);
+    return seat < 0 ? -1 : g->topology->plan.executors[seat].cpu;
 }
 
 static void place_memory(struct gateway *g, const struct topology_seat *seat, void *base, size_t bytes)
@@ -167,8 +182,9 @@ void topology_worker_memory(struct gateway *g, uint32_t worker, void *base, size
 }
 
 /* Rows are written once by the worker and moved to the device from where they lie: the device's side decides. */
-void topology_lane_memory(struct gateway *g, uint32_t worker, void *base, size_t bytes)
+void topology_lane_memory(struct gateway *g, uint32_t worker, uint32_t number, void *base, size_t bytes)
 {
     const struct topology_plan *plan = &g->topology->plan;
-    place_memory(g, g->inline_executors ? &plan->workers[worker] : &plan->executors[0], base, bytes);
+    int seat = seat_of(g, number);
+    place_memory(g, seat < 0 ? &plan->workers[worker] : &plan->executors[seat], base, bytes);
 }

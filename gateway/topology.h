@@ -27,13 +27,13 @@ void topology_settle(struct gateway *g);
 /** Give the calling thread its cpus back. */
 void topology_close(struct gateway *g);
 
-/** The cpu to pin this thread to, -1: none. */
+/** The cpu to pin this worker, or the executor of this number, to; -1: none. */
 int topology_worker_cpu(const struct gateway *g, uint32_t worker);
-int topology_executor_cpu(const struct gateway *g, uint32_t executor);
+int topology_executor_cpu(const struct gateway *g, uint32_t number);
 
-/** To be told before it is touched: memory that this worker uses, or the rows it shares with its executor. */
+/** To be told before it is touched: memory that this worker uses, or the rows between it and the executor @number. */
 void topology_worker_memory(struct gateway *g, uint32_t worker, void *base, size_t bytes);
-void topology_lane_memory(struct gateway *g, uint32_t worker, void *base, size_t bytes);
+void topology_lane_memory(struct gateway *g, uint32_t worker, uint32_t number, void *base, size_t bytes);
 
 /** `taskgate topo`: argv[0] is the command's word. Returns the exit code. */
 int command_topo(int argc, char **argv, char **envp);

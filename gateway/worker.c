@@ -299,29 +299,53 @@ static size_t arena_bytes(const struct worker *w, uint32_t conns, uint32_t tasks
            + 2 * TG_JSON_NODES_MAX(body) * sizeof(struct tg_json_node)                /* JSON tapes */
            + sealed_bytes(g) + JSON_CANONICAL_ROOM(TG_JSON_NODES_MAX(body)) * sizeof(uint32_t) /* opened, sealed */
            + (g->node.report ? mailbox_bytes(MAIL_SLOTS, sizeof(struct iicp_event)) : 0) /* events for control */
-           + (g->instance_count + 1) * TG_PRIORITIES * (sizeof(struct task_metrics) + sizeof(struct task_lanes))
-           + TG_DOORBELL_LANES * sizeof(void *)                                     /* lanes by bit */
+           + (g->instance_count + 1) * TG_PRIORITIES * sizeof(struct task_metrics)
+           + layout_executors(g) * g->instance_count * TG_PRIORITIES * sizeof(struct task_lanes)
+           + sizeof(struct spread) + spread_bytes(layout_executors(g), g->instance_count) /* which device */
            + tenants_room(g)                                                        /* who sent tasks */
            + (1u << 20);                                                            /* alignment */
+}
+
+/* What lies between this worker and one executor: its part of g->lanes is in the order of bits. */
+static void init_link(struct worker *w, uint32_t number)
+{
+    const struct gateway *g = w->gateway;
+    struct layout_lanes lanes = layout_lanes_of(g, number);
+    struct task_link *link = &w->tasks.links[number];
+    link->by_bit = lanes.first + (size_t)w->index * lanes.per_worker;
+    link->bit_words = (lanes.per_worker + 63) / 64;
+    link->doorbell = number > 0 ? g->devices.list[number - 1].doorbell : NULL; /* the cpu's may be one of several */
+    for (uint32_t i = 0; i < lanes.per_worker; i++) {
+        struct tg_lane *lane = link->by_bit[i];
+        uint32_t place = number * g->instance_count + lane->runner;
+        w->tasks.lanes[place * TG_PRIORITIES + lane->priority].by_class[lane->size_class] = lane;
+    }
 }
 
 static int init_lanes(struct worker *w)
 {
     struct gateway *g = w->gateway;
     struct tasks *ts = &w->tasks;
-    ts->lanes = tg_arena_alloc(&w->arena, g->instance_count * TG_PRIORITIES * sizeof(*ts->lanes), 64);
-    ts->by_bit = tg_arena_alloc(&w->arena, TG_DOORBELL_LANES * sizeof(*ts->by_bit), 64);
-    if (!ts->lanes || !ts->by_bit)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < g->instance_count; i++)
-        for (uint32_t p = 0; p < TG_PRIORITIES; p++)
-            for (uint32_t c = 0; c < g->instances[i]->shape.size_classes; c++) {
-                struct tg_lane *lane = layout_lane(g, w->index, i, p, c);
-                ts->lanes[i * TG_PRIORITIES + p].by_class[c] = lane;
-                ts->by_bit[lane->bit] = lane;
-            }
-    ts->bit_words = (layout_lanes_per_worker(g) + 63) / 64;
-    return 0;
+    size_t places = (size_t)layout_executors(g) * g->instance_count * TG_PRIORITIES;
+    ts->lanes = tg_arena_alloc(&w->arena, places * sizeof(*ts->lanes), 64);
+    ts->link_count = layout_executors(g);
+    for (uint32_t n = 0; ts->lanes && n < ts->link_count; n++)
+        init_link(w, n);
+    return ts->lanes ? 0 : -ENOMEM;
+}
+
+/* With one device there is nothing to choose, and nothing to be counted for it. */
+static int init_spread(struct worker *w)
+{
+    struct gateway *g = w->gateway;
+    struct tg_pace *pace[TG_EXECUTORS_MAX] = {NULL};
+    struct spread_options o = {g->loads, w->index, g->worker_count, layout_executors(g), g->instance_count, pace};
+    if (g->devices.count < 2)
+        return 0;
+    for (uint32_t i = 0; i < g->devices.count; i++)
+        pace[i + 1] = g->devices.list[i].pace;
+    w->tasks.spread = tg_arena_alloc(&w->arena, sizeof(*w->tasks.spread), TG_CACHE_SEPARATION);
+    return w->tasks.spread ? spread_init(w->tasks.spread, &w->arena, &o) : -ENOMEM;
 }
 
 static int init_metrics(struct worker *w)
@@ -444,6 +468,8 @@ int worker_init(struct worker *w, struct gateway *g, uint32_t index)
         rc = gate_init(&w->gate, &w->arena, conns);
     if (rc == 0)
         rc = init_lanes(w);
+    if (rc == 0)
+        rc = init_spread(w);
     if (rc == 0)
         rc = init_metrics(w);
     if (rc == 0)

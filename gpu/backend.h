@@ -26,6 +26,7 @@ struct tg_device_options {
 struct tg_device_info {
     char name[64];
     char gpu[96]; /* its UUID as NVML spells it, "GPU-..."; empty: it is none */
+    char bus[16]; /* where it sits, 0000:18:00.0; empty: unknown */
     uint32_t threads;
     uint64_t memory_bytes; /* device memory, 0 if the host's */
 };
@@ -56,6 +57,9 @@ struct tg_backend {
     int (*probe)(struct tg_error *why);
     /** Bytes of host memory that attach() locks at most under these settings; NULL: it locks none. Asks no driver. */
     uint64_t (*lock_bytes_max)(const char *spec);
+    /** The devices that probe() has seen, in the order of their indices; returns how many are in @out. NULL: it has no
+     * more than one. */
+    uint32_t (*list)(struct tg_device_info *out, uint32_t max);
     int (*open)(const struct tg_device_options *options, struct tg_device **device, struct tg_error *why);
     void (*close)(struct tg_device *device);
     void (*describe)(const struct tg_device *device, struct tg_device_info *info);

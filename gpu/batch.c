@@ -136,7 +136,7 @@ static void take_rows(struct batch *b, struct batch_lane *bl, uint32_t quota, ui
 static void fill(struct batch_former *f, uint32_t size_class, uint64_t now_ns, struct batch *b,
                  struct batch_outcome *outcome, batch_dropped_fn *dropped, void *context)
 {
-    uint32_t max = f->instance->max_batch;
+    uint32_t max = f->max_batch;
     enum tg_priority p = TG_REALTIME;
     while (b->count < max && b->span_count < BATCH_SPANS_MAX && most_urgent(f, size_class, &p) != UINT64_MAX) {
         struct batch_queue *q = &f->queues[size_class][p];
@@ -206,9 +206,9 @@ static uint64_t hold_until(const struct batch_former *f, uint32_t size_class, ui
 {
     if (f->instance->max_delay_us == 0)
         return 0;
-    struct crowd c = waiting(f, size_class, f->instance->max_batch);
+    struct crowd c = waiting(f, size_class, f->max_batch);
     uint64_t until = c.oldest_ns + f->instance->max_delay_us * 1000ull;
-    bool hold = c.rows < f->instance->max_batch && until > now_ns && until < c.deadline_ns;
+    bool hold = c.rows < f->max_batch && until > now_ns && until < c.deadline_ns;
     return hold ? until : 0;
 }
 

@@ -29,6 +29,7 @@ struct batch_queue {
 /* All that waits for one runner instance. */
 struct batch_former {
     const struct tg_instance *instance;
+    uint32_t max_batch; /* the instance's, on this device */
     struct batch_queue queues[TG_SIZE_CLASSES_MAX][TG_PRIORITIES];
     uint32_t lanes; /* lanes in all queues: 0 is nothing to do */
 };

@@ -17,15 +17,15 @@
 static void ring_worker(void *context, struct tg_lane *lane)
 {
     struct tg_executor *ex = context;
-    tg_doorbell_ring(ex->workers[lane->worker], ex->options.line, lane->bit);
+    tg_doorbell_ring(ex->workers[lane->worker], ex->options.number, lane->bit);
 }
 
 /* ---- the device ------------------------------------------------------------------------------------- */
 
-/* Instances of the other device keep their place, so that lanes find theirs, but have nothing here. */
+/* Instances of other executors keep their place, so that lanes find theirs, but have nothing here. */
 static bool serves(const struct tg_executor *ex, uint32_t instance)
 {
-    return ex->options.instances[instance]->on_gpu == ex->options.gpu;
+    return tg_instance_served_by(ex->options.instances[instance], ex->options.number);
 }
 
 static int attach_lanes(struct tg_executor *ex)
@@ -34,8 +34,7 @@ static int attach_lanes(struct tg_executor *ex)
     for (uint32_t i = 0; rc == 0 && i < ex->options.lane_count; i++) {
         struct tg_lane *l = ex->options.lanes[i];
         struct tg_lane_options o = {.rows = l->mask + 1, .in_stride = l->in_stride, .out_stride = l->out_stride};
-        if (serves(ex, l->runner))
-            rc = ex->backend->attach(ex->device, l, tg_lane_bytes(&o));
+        rc = ex->backend->attach(ex->device, l, tg_lane_bytes(&o));
     }
     return rc;
 }
@@ -113,10 +112,24 @@ static bool device_usable(struct tg_executor *ex, uint64_t now_ns, uint64_t *wak
 
 /* ---- batches ending --------------------------------------------------------------------------------- */
 
-static void finish(struct tg_executor *ex, struct executor_instance *ei, struct stream *s)
+/* Before the rows go home: who sends the next ones may ask at once. */
+static void note_pace(struct tg_executor *ex, struct executor_instance *ei, const struct stream *s, uint64_t ns,
+                      bool well)
 {
+    struct tg_pace *to = &ex->options.pace[ei - ex->instances];
+    if (well)
+        pace_note(&ei->pace, to, s->batch.count, ns, ex->share.now_ns);
+    else
+        pace_note_failure(&ei->pace, to, ex->share.now_ns);
+}
+
+static void finish(struct tg_executor *ex, struct executor_instance *ei, struct stream *s, bool well)
+{
+    uint64_t ns = device_share_end(&ex->share, s->share_from);
     stat_add(&ex->stats->rows, s->batch.count);
-    stream_charge(s, device_share_end(&ex->share, s->share_from));
+    stream_charge(s, ns);
+    if (ex->options.pace)
+        note_pace(ex, ei, s, ns, well);
     stream_complete(s, ring_worker, ex);
     ei->running--;
     ex->inflight--;
@@ -127,7 +140,7 @@ static void fail(struct tg_executor *ex, struct executor_instance *ei, struct st
 {
     stat_add(&ex->stats->rows_failed, s->batch.count);
     stream_fail_rows(s, TG_BACKEND);
-    finish(ex, ei, s);
+    finish(ex, ei, s, false);
 }
 
 /* The device answered for a batch with a fault: decide between another try and the end. */
@@ -155,7 +168,7 @@ static bool poll_stream(struct tg_executor *ex, struct executor_instance *ei, st
     if (s->state != STREAM_RUNNING || ex->backend->poll(ex->device, s->job.stream, now_ns, wake_ns) == -EAGAIN)
         return false;
     if (TG_LIKELY(s->job.fault == TG_FAULT_NONE))
-        finish(ex, ei, s);
+        finish(ex, ei, s, true);
     else
         settle_fault(ex, ei, s, now_ns);
     return true;
@@ -297,7 +310,7 @@ static void start_recovered(struct tg_executor *ex, struct tg_lane *lane, uint64
 {
     struct executor_instance *ei = &ex->instances[lane->runner];
     struct stream *s = &ei->streams[0];
-    struct batch_span span = recovery_next(&ex->recovery, now_ns, ei->instance->max_batch);
+    struct batch_span span = recovery_next(&ex->recovery, now_ns, ei->former.max_batch);
     batch_of_span(&s->batch, span.lane, span.first, span.count, now_ns);
     start_batch(ex, ei, s, now_ns, wake_ns);
     poll_stream(ex, ei, s, now_ns, wake_ns);
@@ -355,6 +368,13 @@ bool tg_executor_busy(const struct tg_executor *ex)
 
 /* ---- life cycle ------------------------------------------------------------------------------------- */
 
+/* The cpu takes no batches of a size that only devices can. */
+static uint32_t max_batch(const struct tg_executor *ex, const struct tg_instance *in)
+{
+    bool spare = ex->options.number == 0 && tg_instance_devices(in);
+    return spare ? in->spare_batch : in->max_batch;
+}
+
 static void instances_init(struct tg_executor *ex)
 {
     struct stream *s = ex->streams;
@@ -362,6 +382,7 @@ static void instances_init(struct tg_executor *ex)
         struct executor_instance *ei = &ex->instances[i];
         ei->instance = ex->options.instances[i];
         ei->former.instance = ei->instance;
+        ei->former.max_batch = max_batch(ex, ei->instance);
         ei->streams = s;
         s += serves(ex, i) ? ei->instance->streams : 0;
     }

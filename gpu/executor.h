@@ -4,6 +4,7 @@
 #define TG_EXECUTOR_H
 
 #include <pthread.h>
+#include "pace.h"
 #include "recover.h"
 #include "share.h"
 #include "stream.h"
@@ -48,6 +49,7 @@ struct executor_instance {
     struct batch_former former;
     struct stream *streams; /* instance->streams of them */
     uint32_t running;       /* streams not free */
+    struct pace_sum pace;
 };
 
 struct tg_executor {

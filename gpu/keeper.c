@@ -59,22 +59,7 @@ static int fork_keeper(struct tg_keeper *k, const struct tg_keeper_options *o)
     return rc;
 }
 
-/* Until the first executor serves, or has failed to. */
-static int wait_until_up(struct tg_keeper *k, struct tg_error *why)
-{
-    struct tg_keeper_news news;
-    if (tg_keeper_wait(k, &news) < 0) {
-        tg_error_set(why, "", "the keeper of the executor process ended at once");
-        return -ECHILD;
-    }
-    if (news.state == TG_KEEPER_UP)
-        return 0;
-    tg_error_set(why, news.reason, "%s", news.text);
-    return -ENODEV;
-}
-
-int tg_keeper_start(const struct tg_keeper_options *o, struct tg_arena *shared, struct tg_keeper **keeper,
-                    struct tg_error *why)
+int tg_keeper_start(const struct tg_keeper_options *o, struct tg_arena *shared, struct tg_keeper **keeper)
 {
     struct tg_keeper *k = calloc(1, sizeof(*k));
     if (!k)
@@ -84,17 +69,18 @@ int tg_keeper_start(const struct tg_keeper_options *o, struct tg_arena *shared, 
     k->shared = tg_arena_alloc(shared, sizeof(*k->shared), TG_CACHE_SEPARATION);
     int rc = k->shared ? fork_keeper(k, o) : -ENOMEM;
     if (rc == 0)
-        rc = wait_until_up(k, why);
-    if (rc == 0) {
         *keeper = k;
-        return 0;
-    }
-    tg_keeper_stop(k);
-    tg_keeper_destroy(k);
+    else
+        tg_keeper_destroy(k);
     return rc;
 }
 
 /* ---- hearing from it ----------------------------------------------------------------------------------- */
+
+int tg_keeper_fd(const struct tg_keeper *k)
+{
+    return k->link;
+}
 
 int tg_keeper_wait(struct tg_keeper *k, struct tg_keeper_news *news)
 {
@@ -139,11 +125,16 @@ static bool ends_within(pid_t pid, int ms)
     return ended;
 }
 
+void tg_keeper_tell_to_stop(struct tg_keeper *k)
+{
+    shutdown(k->link, SHUT_WR); /* the keeper sees the end of the link; ours stays open for who waits */
+}
+
 void tg_keeper_stop(struct tg_keeper *k)
 {
     if (k->pid <= 0)
         return;
-    shutdown(k->link, SHUT_WR); /* the keeper sees the end of the link; ours stays open for who waits */
+    tg_keeper_tell_to_stop(k);
     if (!ends_within(k->pid, STOP_WAIT_MS))
         kill(k->pid, SIGKILL); /* and the executor with it, by its death signal */
     waitpid(k->pid, NULL, 0);

@@ -18,8 +18,7 @@ enum tg_keeper_state {
     TG_KEEPER_STARTING,   /* the first executor opens its device */
     TG_KEEPER_UP,
     TG_KEEPER_RESTARTING, /* one has died, the next one comes */
-    TG_KEEPER_WITHDRAWN,  /* too many have died: nobody runs until the next try */
-    TG_KEEPER_FAILED,     /* the first one could not start: there will be no other */
+    TG_KEEPER_WITHDRAWN,  /* too many have died, or the first could not start: nobody runs until the next try */
 };
 
 struct tg_keeper_options {
@@ -49,18 +48,20 @@ struct tg_keeper_counts {
 struct tg_keeper;
 
 /**
- * Fork the keeper; it forks the first executor. Returns once that is up (0), or could not start: negative errno with the
- * reason in @why. The calling process must not have other threads yet.
+ * Fork the keeper; it forks the first executor, and the first news say whether that is up. Returns 0 or negative errno.
+ * The calling process must not have other threads yet.
  * @shared  an arena that forked processes share, not sealed yet: tg_keeper_bytes() of it are used
  */
-int tg_keeper_start(const struct tg_keeper_options *o, struct tg_arena *shared, struct tg_keeper **keeper,
-                    struct tg_error *why);
+int tg_keeper_start(const struct tg_keeper_options *o, struct tg_arena *shared, struct tg_keeper **keeper);
 size_t tg_keeper_bytes(void);
 
-/** Wait for news. Returns 0, or -EPIPE once the keeper is gone. */
+/** Wait for news. Returns 0, or -EPIPE once the keeper is gone. Of several, poll() the descriptors first. */
 int tg_keeper_wait(struct tg_keeper *k, struct tg_keeper_news *news);
+int tg_keeper_fd(const struct tg_keeper *k);
 
-/** Let the executor finish what it has (for a second) and end it and the keeper; tg_keeper_wait() then returns. */
+/** Let the executor finish what it has (for a second) and end it and the keeper; tg_keeper_wait() then returns. Of
+ * several, tell all first. */
+void tg_keeper_tell_to_stop(struct tg_keeper *k);
 void tg_keeper_stop(struct tg_keeper *k);
 /** After nobody waits any more. NULL is fine. */
 void tg_keeper_destroy(struct tg_keeper *k);

@@ -171,7 +171,7 @@ static void refuse_rows(struct keeper *k)
     stat_add(&k->shared->life.stats.rows_failed, counts.refused);
     stat_add(&k->shared->life.stats.rows_poisoned, counts.poisoned);
     for (uint32_t i = 0; i < o->lane_count; i++)
-        tg_doorbell_ring(o->workers[o->lanes[i]->worker], o->line, o->lanes[i]->bit);
+        tg_doorbell_ring(o->workers[o->lanes[i]->worker], o->number, o->lanes[i]->bit);
     for (uint32_t w = 0; w < o->worker_count; w++)
         tg_doorbell_wake(o->workers[w]);
 }
@@ -185,8 +185,7 @@ static void withdraw(struct keeper *k, uint64_t at_ns, const char *text)
     refuse_rows(k);
 }
 
-/* Returns false if there is no point in going on. */
-static bool bury(struct keeper *k)
+static void bury(struct keeper *k)
 {
     int status = 0;
     char text[160];
@@ -196,17 +195,12 @@ static bool bury(struct keeper *k)
     k->child = 0;
     describe_death(k, status, text, sizeof(text));
     note_death(k, at_ns);
-    if (k->state == TG_KEEPER_STARTING) {
-        tell(k, TG_KEEPER_FAILED, 0, k->shared->life.why.field, text);
-        return false;
-    }
     bool was_up = k->state == TG_KEEPER_UP;
     k->next_birth_ns = was_up ? at_ns : at_ns + UNBORN_PAUSE_MS * MS;
-    if (too_many(k, at_ns))
+    if (k->state == TG_KEEPER_STARTING || too_many(k, at_ns))
         withdraw(k, at_ns, text);
     else if (!k->hang[0]) /* that was told when it was killed */
         tell(k, TG_KEEPER_RESTARTING, 0, k->shared->life.why.field, text);
-    return true;
 }
 
 /* ---- its life ------------------------------------------------------------------------------------------ */
@@ -284,8 +278,8 @@ static bool turn(struct keeper *k)
     if (p[0].revents)
         return false;
     if (k->child && p[1].revents)
-        return bury(k);
-    if (k->child)
+        bury(k);
+    else if (k->child)
         look_after(k);
     else
         look_ahead(k);

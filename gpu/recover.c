@@ -163,6 +163,7 @@ void recovery_refuse(struct tg_lane *const *lanes, uint32_t lane_count, struct r
         each_out(lanes[i], refuse_row, counts);
         for (uint32_t ready = tg_lane_ready(lanes[i]); ready > 0; ready--) {
             uint32_t cursor = tg_lane_take(lanes[i], 1);
+            tg_lane_row(lanes[i], cursor)->attempts = 0; /* it was on no device: it may go to another */
             batch_drop_row(lanes[i], cursor, TG_DEVICE);
             counts->refused++;
         }

@@ -60,6 +60,7 @@ struct tg_lane *tg_lane_create(struct tg_arena *arena, const struct tg_lane_opti
     l->priority = o->priority;
     l->size_class = o->size_class;
     l->recoverable = o->recoverable;
+    l->executor = o->executor;
     l->bit = o->bit;
     l->completions_offset = at.completions;
     l->rows_offset = at.rows;

@@ -88,11 +88,12 @@ enum config_ask {
     CONFIG_ASK_DOCS,
 };
 
-#define CONFIG_LISTEN_MAX 8
+#define CONFIG_LISTEN_MAX 8 /* addresses, and prefixes */
+#define CONFIG_LIST_MAX 16  /* texts */
 
 struct config_listen {
     uint32_t count;
-    char *address[CONFIG_LISTEN_MAX];
+    char *address[CONFIG_LIST_MAX];
 };
 
 /* One `key = value` of a [runner.NAME] table. The loader that knows the runner's type reads it. */
@@ -118,6 +119,7 @@ struct config_runner {
 #define CONFIG_FIELD_STR char *
 #define CONFIG_FIELD_LISTEN struct config_listen
 #define CONFIG_FIELD_NETS struct config_listen
+#define CONFIG_FIELD_LIST struct config_listen
 
 struct config {
 #define CONFIG(field, key, type, def, min, max, when, env, doc) CONFIG_FIELD_##type field;

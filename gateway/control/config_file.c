@@ -137,6 +137,34 @@ static void visit_table(struct file *file, const struct config_toml_entry *entry
     skip_inside(file, entry->key);
 }
 
+/* An array as one text. NULL, having said why, where that cannot be. */
+static char *join_items(const struct file *file, const struct config_toml_entry *entry, char separator)
+{
+    char *text = strdup(entry->text);
+    if (!text) {
+        file->loader->out_of_memory = true;
+        return NULL;
+    }
+    if (entry->type == CONFIG_TOML_ARRAY && strchr(text, separator)) {
+        complain(file, entry,
+                 separator == ',' ? "holds a comma inside an array item" : "holds a \"|\" inside an array item");
+        free(text);
+        return NULL;
+    }
+    for (char *p = text; *p && entry->type == CONFIG_TOML_ARRAY; p++)
+        if (*p == CONFIG_TOML_JOINT)
+            *p = separator;
+    return text;
+}
+
+static void set_option(const struct file *file, const struct config_toml_entry *entry, const struct config_place *place)
+{
+    char *text = join_items(file, entry, ',');
+    if (text)
+        config_loader_set_option(file->loader, entry->key, text, place);
+    free(text);
+}
+
 static void visit_option(const struct file *file, const struct config_toml_entry *entry)
 {
     struct config_place place = place_of(file, entry);
@@ -147,17 +175,26 @@ static void visit_option(const struct file *file, const struct config_toml_entry
     else if (!*option)
         complain(file, entry, "a runner is a table: write [runner.NAME]");
     else
-        config_loader_set_option(file->loader, entry->key, entry->text, &place);
+        set_option(file, entry, &place);
 }
 
 /* The wrong TOML type is fine where its text parses: `workers = "4"` says what it means. */
 static const char *type_fault(const struct config_row *row, enum config_toml_type type)
 {
-    if (type == CONFIG_TOML_ARRAY && row->type != CONFIG_TYPE_LISTEN && row->type != CONFIG_TYPE_NETS)
+    if (type == CONFIG_TOML_ARRAY && !config_row_separator(row))
         return "takes one value, not an array";
     if (row->type == CONFIG_TYPE_STR && type != CONFIG_TOML_STRING)
         return "takes a string: put it in quotes";
     return NULL;
+}
+
+static void set_row(const struct file *file, const struct config_row *row, const struct config_toml_entry *entry,
+                    const struct config_place *place)
+{
+    char *text = join_items(file, entry, config_row_separator(row));
+    if (text)
+        config_loader_set(file->loader, row, text, place);
+    free(text);
 }
 
 static void visit_row(const struct file *file, const struct config_toml_entry *entry)
@@ -173,7 +210,7 @@ static void visit_row(const struct file *file, const struct config_toml_entry *e
         if (fault)
             complain(file, entry, fault);
         else
-            config_loader_set(file->loader, row, entry->text, &place);
+            set_row(file, row, entry, &place);
     }
 }
 

@@ -24,11 +24,11 @@ static void print_quoted(FILE *out, const char *text, size_t len)
     fputc('"', out);
 }
 
-static void print_list(FILE *out, const char *text)
+static void print_list(FILE *out, const char *text, char separator)
 {
     fputc('[', out);
     while (*text) {
-        size_t len = strcspn(text, ",");
+        size_t len = strcspn(text, (char[]){separator, '\0'});
         print_quoted(out, text, len);
         text += len;
         if (*text) {
@@ -42,8 +42,9 @@ static void print_list(FILE *out, const char *text)
 /* A row's value, given in text form, as TOML writes it. */
 static void print_value(FILE *out, const struct config_row *row, const char *text)
 {
-    if (row->type == CONFIG_TYPE_LISTEN || row->type == CONFIG_TYPE_NETS)
-        print_list(out, text);
+    char separator = config_row_separator(row);
+    if (separator)
+        print_list(out, text, separator);
     else if (row->type == CONFIG_TYPE_STR || row->type == CONFIG_TYPE_ENUM || strstr(text, "iB"))
         print_quoted(out, text, strlen(text));
     else
@@ -158,6 +159,8 @@ static void print_allowed(FILE *out, const struct config_row *row, const char *b
         fputs("addresses", out);
     } else if (row->type == CONFIG_TYPE_NETS) {
         fputs("prefixes", out);
+    } else if (row->type == CONFIG_TYPE_LIST) {
+        fputs("texts", out);
     } else {
         print_bound(out, row, row->min);
         fputs("..", out);
@@ -270,7 +273,7 @@ static const char markdown_head[] =
     "file as a\n"
     "string: `body_bytes = \"2MiB\"`. True and false may be written `1`/`0`, `on`/`off`, `yes`/`no` in "
     "flags, variables\n"
-    "and strings. Lists are a TOML array or text separated by commas.\n"
+    "and strings. Lists are a TOML array or text separated by commas, those of texts by `|`.\n"
     "\n"
     "Every problem is reported in one go, each in one line that says where it stands, and the exit status is "
     "not 0.\n"

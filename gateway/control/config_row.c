@@ -52,6 +52,19 @@ const struct config_section config_sections[] = {
 
 const size_t config_section_count = TG_ARRAY_SIZE(config_sections);
 
+char config_row_separator(const struct config_row *row)
+{
+    switch (row->type) {
+    case CONFIG_TYPE_LISTEN:
+    case CONFIG_TYPE_NETS:
+        return ',';
+    case CONFIG_TYPE_LIST: /* of lines with commas and semicolons of their own */
+        return '|';
+    default:
+        return '\0';
+    }
+}
+
 const struct config_row *config_row_find(const char *key)
 {
     for (size_t i = 0; i < CONFIG_ROW_COUNT; i++)

@@ -13,6 +13,7 @@ enum config_type {
     CONFIG_TYPE_STR,
     CONFIG_TYPE_LISTEN,
     CONFIG_TYPE_NETS,
+    CONFIG_TYPE_LIST,
     CONFIG_TYPE_ENUM,
 };
 
@@ -45,13 +46,16 @@ bool config_row_in(const struct config_row *row, const char *section);
 #define CONFIG_ENV_NAME_MAX 64
 void config_row_env(const struct config_row *row, char name[static CONFIG_ENV_NAME_MAX]);
 
-/* The longest value in text form: a full list of the longest addresses. */
+/* The longest value in text form: a full list of the longest items. */
 #define CONFIG_ADDRESS_MAX 262
-#define CONFIG_TEXT_MAX (CONFIG_LISTEN_MAX * (CONFIG_ADDRESS_MAX + 1))
+#define CONFIG_TEXT_MAX (CONFIG_LIST_MAX * (CONFIG_ADDRESS_MAX + 1))
 
 struct config_text {
     char text[CONFIG_TEXT_MAX];
 };
+
+/* Is it a list, and what stands between its items where they are one text? 0: none. */
+char config_row_separator(const struct config_row *row);
 
 /* Set the row's field from text. Returns 0, -ENOMEM, or -EINVAL with the reason in @why and the field as it
  * was. */

@@ -108,9 +108,11 @@ void set_array(entry &e, const toml::array &array)
         std::string text = scalar_text(item);
         if (text.find('\0') != std::string::npos)
             return set_bad(e, "a NUL character");
-        if (text.find(',') != std::string::npos)
-            return set_bad(e, "a comma inside an array item");
-        e.text += (&item == &array.front() ? "" : ",") + text;
+        if (text.find(CONFIG_TOML_JOINT) != std::string::npos)
+            return set_bad(e, "a control character inside an array item");
+        if (&item != &array.front())
+            e.text += CONFIG_TOML_JOINT;
+        e.text += text;
     }
 }
 

@@ -15,10 +15,12 @@ enum config_toml_type {
     CONFIG_TOML_FLOAT,
     CONFIG_TOML_BOOLEAN,
     CONFIG_TOML_DATE,
-    CONFIG_TOML_ARRAY, /* of strings, numbers and the like; the text joins them by commas */
+    CONFIG_TOML_ARRAY, /* of strings, numbers and the like; CONFIG_TOML_JOINT stands between them */
     CONFIG_TOML_TABLE, /* comes before what is in it; no text */
     CONFIG_TOML_BAD,   /* cannot be told as plain text; the text says what it holds */
 };
+
+#define CONFIG_TOML_JOINT '\x1f' /* no item holds it */
 
 struct config_toml_entry {
     const char *key; /* dotted; a part that is no bare TOML key stands in quotes */

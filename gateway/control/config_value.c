@@ -208,6 +208,8 @@ static bool is_address(const char *text, size_t len)
 static const char *item_fault(const struct config_row *row, const char *text, size_t len)
 {
     struct address_prefix ignored;
+    if (row->type == CONFIG_TYPE_LIST)
+        return len == 0 ? "is empty" : len > row->max ? "is too long" : NULL;
     if (row->type == CONFIG_TYPE_NETS)
         return address_prefix_parse((struct tg_str){text, len}, &ignored);
     if (len <= CONFIG_ADDRESS_MAX && (is_unix_path(text, len) || is_address(text, len)))
@@ -223,7 +225,9 @@ static int listen_add(struct config_listen *listen, const struct config_row *row
     const char *fault = item_fault(row, text, len);
     if (fault)
         return refuse(why, "%s %s", config_quote(word, quoted), fault);
-    if (listen->count == CONFIG_LISTEN_MAX)
+    if (row->type == CONFIG_TYPE_LIST && listen->count == CONFIG_LIST_MAX)
+        return refuse(why, "more than %d of them", CONFIG_LIST_MAX);
+    if (row->type != CONFIG_TYPE_LIST && listen->count == CONFIG_LISTEN_MAX)
         return refuse(why, "more than %d addresses", CONFIG_LISTEN_MAX);
     char *copy = strndup(text, len);
     if (!copy)
@@ -236,12 +240,16 @@ static int parse_listen(struct config *cfg, const struct config_row *row, const 
                         struct config_text *why)
 {
     struct config_listen listen = {0};
+    const char separator[] = {config_row_separator(row), '\0'};
+    char quoted[CONFIG_QUOTE_MAX];
     int rc = *text || row->min == 0 ? 0 : refuse(why, "names no address");
+    if (config_text_fault(text))
+        rc = refuse(why, "%s %s", config_quote(text, quoted), config_text_fault(text));
     if (!*text)
         text = NULL;
     while (rc == 0 && text) {
         text += strspn(text, " ");
-        size_t len = strcspn(text, ",");
+        size_t len = strcspn(text, separator);
         const char *next = text[len] ? text + len + 1 : NULL;
         while (len > 0 && text[len - 1] == ' ')
             len--;
@@ -269,18 +277,21 @@ int config_value_parse(struct config *cfg, const struct config_row *row, const c
         return parse_string(cfg, row, text, why);
     case CONFIG_TYPE_LISTEN:
     case CONFIG_TYPE_NETS:
+    case CONFIG_TYPE_LIST:
         return parse_listen(cfg, row, text, why);
     default:
         return parse_integer(cfg, row, text, why);
     }
 }
 
-static void format_listen(const struct config_listen *listen, struct config_text *out)
+static void format_listen(const struct config_listen *listen, char separator, struct config_text *out)
 {
     size_t used = 0;
     out->text[0] = 0;
     for (uint32_t i = 0; i < listen->count; i++) {
-        snprintf(out->text + used, sizeof out->text - used, "%s%s", i ? "," : "", listen->address[i]);
+        if (i > 0 && used + 1 < sizeof out->text)
+            out->text[used++] = separator;
+        snprintf(out->text + used, sizeof out->text - used, "%s", listen->address[i]);
         used += strlen(out->text + used);
     }
 }
@@ -301,7 +312,8 @@ void config_value_format(const struct config *cfg, const struct config_row *row,
         break;
     case CONFIG_TYPE_LISTEN:
     case CONFIG_TYPE_NETS:
-        format_listen(field, out);
+    case CONFIG_TYPE_LIST:
+        format_listen(field, config_row_separator(row), out);
         break;
     case CONFIG_TYPE_U64:
         snprintf(out->text, size, "%" PRIu64, *(const uint64_t *)field);
@@ -318,6 +330,6 @@ void config_value_free(struct config *cfg, const struct config_row *row)
         free(*text);
         *text = NULL;
     }
-    if (row->type == CONFIG_TYPE_LISTEN || row->type == CONFIG_TYPE_NETS)
+    if (config_row_separator(row))
         listen_free(field_of(cfg, row));
 }

@@ -20,7 +20,9 @@ struct admission {
     _Atomic uint32_t wait_ms, retry_after_s;                      /* likewise */
     _Atomic uint32_t not_ready;       /* reasons, a bit each (ready.h); 0: ready */
     _Atomic uint32_t draining;        /* the way out: not ready is told first, this enforces it */
-    _Atomic uint32_t device_retry_ms; /* while a device is withdrawn: until it is tried again; else 0 */
+    _Atomic uint32_t device_retry_ms; /* while devices are withdrawn: until the first is tried again; else 0 */
+    _Atomic uint32_t devices_out;     /* executors, a bit each by number: withdrawn, nothing is to be sent there */
+    _Atomic uint32_t devices_waiting; /* likewise: a new process comes, what is sent there waits for it */
     uint32_t worker_count;
     struct tg_doorbell *workers[ADMISSION_WORKERS_MAX];
 };

@@ -98,6 +98,21 @@ static void wait_or_refuse(struct tasks *ts, struct task *t, struct tg_str body)
     timer_arm(ts->wheel, &t->timer, TG_MIN(until, t->deadline_ns));
 }
 
+/*
+ * Those that a task of @in may go to now, a bit each by number; 0: nobody is left. A device whose process is being
+ * replaced is waited for where no other is up; the cpu stands in only when all of them are withdrawn, or @gone.
+ */
+static uint32_t executors_of(const struct tasks *ts, const struct tg_instance *in, uint32_t gone)
+{
+    uint32_t devices = tg_instance_devices(in);
+    if (TG_LIKELY(devices == 0))
+        return 1;
+    gone |= atomic_load_explicit(&ts->admission->devices_out, memory_order_relaxed); /* bits that stand alone */
+    devices &= ~gone;
+    uint32_t up = devices & ~atomic_load_explicit(&ts->admission->devices_waiting, memory_order_relaxed);
+    return up ? up : devices ? devices : in->executors & 1;
+}
+
 static void slot_release(struct tasks *ts, struct task *t)
 {
     if (!t->holds_slot)
@@ -110,7 +125,7 @@ bool task_admit(struct tasks *ts, struct task *t, struct tg_str body)
 {
     /* Nobody overtakes those of its own class or above who wait already, except when being resumed. */
     bool queue = false;
-    if (TG_UNLIKELY(ready_reasons(ts->admission) & READY_REFUSES)) {
+    if (TG_UNLIKELY(executors_of(ts, t->instance, 0) == 0)) {
         task_finish(ts, t, TG_DEVICE);
         return false;
     }
@@ -168,10 +183,21 @@ static void body_release(struct tasks *ts, struct task *t)
 
 static void mark_unpublished(struct tasks *ts, const struct tg_lane *lane)
 {
-    ts->unpublished[lane->bit / 64] |= 1ull << (lane->bit % 64);
+    ts->links[lane->executor].unpublished[lane->bit / 64] |= 1ull << (lane->bit % 64);
 }
 
-static void run(struct tasks *ts, struct task *t)
+/* Of an instance that has devices: it went to one of several, or to the cpu for want of any. */
+static void note_executor(struct tasks *ts, const struct task *t)
+{
+    uint32_t number = t->rows.lane->executor;
+    if (number == 0)
+        metrics_add(ts->metrics, METRIC_TASKS_FALLBACK, 1);
+    else if (ts->spread)
+        spread_sent(ts->spread, number, t->rows.lane->runner, t->rows.count, ts->now_ns);
+}
+
+/* Its rows to the executor, with the next tasks_publish(). */
+static inline __attribute__((always_inline)) void hand_over(struct tasks *ts, struct task *t)
 {
     for (uint32_t i = 0; i < t->rows.count; i++) {
         struct tg_row *row = tg_rows_row(&t->rows, i);
@@ -180,54 +206,117 @@ static void run(struct tasks *ts, struct task *t)
         row->deadline_ns = t->deadline_ns;
         row->marks = 0;
     }
-    body_release(ts, t);
     t->rows_left = t->rows.count;
-    t->state = TASK_RUNNING;
     mark_unpublished(ts, t->rows.lane);
+    if (t->instance->executors)
+        note_executor(ts, t);
+}
+
+static void run(struct tasks *ts, struct task *t)
+{
+    hand_over(ts, t);
+    body_release(ts, t);
+    t->state = TASK_RUNNING;
     timer_arm(ts->wheel, &t->timer, t->deadline_ns);
     metrics_add(ts->metrics, METRIC_TASKS_ACCEPTED, 1);
+}
+
+static uint32_t choose(struct tasks *ts, const struct task *t, uint32_t among)
+{
+    if (TG_LIKELY((among & (among - 1)) == 0))
+        return (uint32_t)__builtin_ctz(among);
+    return spread_choose(ts->spread, t->intent_slot, among, ts->now_ns);
+}
+
+/* By size class. */
+static struct tg_lane **lanes_of(const struct tasks *ts, const struct task *t, uint32_t number)
+{
+    uint32_t place = number * ts->instance_count + t->intent_slot;
+    return ts->lanes[place * TG_PRIORITIES + t->priority].by_class;
+}
+
+static enum tg_status decode_for(struct tasks *ts, struct task *t, uint32_t number, const struct tg_json_doc *doc,
+                                 const struct tg_json_node *payload)
+{
+    const struct tg_instance *in = t->instance;
+    struct tg_request req = {.doc = doc, .payload = payload};
+    t->rows = (struct tg_rows){.lanes = lanes_of(ts, t, number), .lane_count = in->shape.size_classes};
+    return in->runner->decode(in->self, &req, &t->rows, &t->error);
+}
+
+/* TG_OK: it runs there. */
+static inline __attribute__((always_inline)) enum tg_status start_on(struct tasks *ts, struct task *t, uint32_t number,
+                                                                     const struct tg_json_doc *doc,
+                                                                     const struct tg_json_node *payload)
+{
+    enum tg_status status = decode_for(ts, t, number, doc, payload);
+    if (TG_LIKELY(status == TG_OK && t->rows.count > 0)) {
+        run(ts, t);
+        return TG_OK;
+    }
+    if (t->rows.count > 0)
+        tg_lane_unclaim(t->rows.lane, t->rows.count);
+    t->rows.count = 0;
+    return status == TG_OK ? TG_INTERNAL : status;
+}
+
+/* On the best of those that it may go to; a full lane of one says nothing of the others'. */
+static __attribute__((noinline)) enum tg_status start_on_devices(struct tasks *ts, struct task *t,
+                                                                 const struct tg_json_doc *doc,
+                                                                 const struct tg_json_node *payload)
+{
+    uint32_t among = executors_of(ts, t->instance, 0);
+    enum tg_status status = among ? TG_CAPACITY : TG_DEVICE;
+    while (among && status == TG_CAPACITY) {
+        uint32_t number = choose(ts, t, among);
+        status = start_on(ts, t, number, doc, payload);
+        among &= ~(1u << number);
+    }
+    return status;
+}
+
+/* It could not be started: it waits for room, or that was its outcome. */
+static void settle(struct tasks *ts, struct task *t, enum tg_status status, struct tg_str body)
+{
+    if (status == TG_CAPACITY) {
+        slot_release(ts, t);
+        t->wants_lane = true;
+        wait_or_refuse(ts, t, body);
+    } else if (status == TG_DEVICE) {
+        task_finish(ts, t, status);
+    } else {
+        task_refuse(ts, t, status);
+    }
 }
 
 void task_start(struct tasks *ts, struct task *t, const struct tg_json_doc *doc, const struct tg_json_node *payload,
                 struct tg_str body)
 {
-    const struct tg_instance *in = t->instance;
-    struct task_lanes *lanes = &ts->lanes[t->intent_slot * TG_PRIORITIES + t->priority];
-    t->rows = (struct tg_rows){.lanes = lanes->by_class, .lane_count = in->shape.size_classes};
-    struct tg_request req = {.doc = doc, .payload = payload};
-    enum tg_status status = in->runner->decode(in->self, &req, &t->rows, &t->error);
-    if (TG_LIKELY(status == TG_OK && t->rows.count > 0)) {
-        run(ts, t);
-        return;
-    }
-    if (t->rows.count > 0)
-        tg_lane_unclaim(t->rows.lane, t->rows.count);
-    t->rows.count = 0;
-    if (status == TG_CAPACITY) {
-        slot_release(ts, t);
-        t->wants_lane = true;
-        wait_or_refuse(ts, t, body);
-        return;
-    }
-    task_refuse(ts, t, status == TG_OK ? TG_INTERNAL : status);
+    bool devices = tg_instance_devices(t->instance) != 0;
+    enum tg_status status = devices ? start_on_devices(ts, t, doc, payload) : start_on(ts, t, 0, doc, payload);
+    if (TG_UNLIKELY(status != TG_OK))
+        settle(ts, t, status, body);
 }
 
-static struct tg_doorbell *executor_of(const struct tasks *ts, const struct tg_lane *lane)
+static void publish_link(struct task_link *link, uint32_t worker)
 {
-    return ts->gpu_executor && ts->instances[lane->runner]->on_gpu ? ts->gpu_executor : ts->executor;
+    for (uint32_t word = 0; word < link->bit_words; word++) {
+        uint64_t bits = link->unpublished[word];
+        link->unpublished[word] = 0;
+        for (; bits; bits &= bits - 1) {
+            uint32_t bit = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            tg_lane_publish(link->by_bit[bit]);
+            tg_doorbell_ring(link->doorbell, worker, bit);
+        }
+    }
 }
 
 void tasks_publish(struct tasks *ts)
 {
-    for (uint32_t word = 0; word < ts->bit_words; word++) {
-        uint64_t bits = ts->unpublished[word];
-        ts->unpublished[word] = 0;
-        for (; bits; bits &= bits - 1) {
-            uint32_t bit = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            tg_lane_publish(ts->by_bit[bit]);
-            tg_doorbell_ring(executor_of(ts, ts->by_bit[bit]), ts->worker, bit);
-        }
-    }
+    for (uint32_t n = 0; n < ts->link_count; n++)
+        publish_link(&ts->links[n], ts->worker);
+    if (ts->spread)
+        spread_tell(ts->spread, ts->now_ns);
 }
 
 /* ---- coming back -------------------------------------------------------------------------------------- */
@@ -245,6 +334,57 @@ static void release_rows(struct tasks *ts, struct task *t)
         if (tg_rows_row(&t->rows, i)->marks & TG_ROW_REAPED)
             retire(ts, t->rows.lane, t->rows.first + i);
     t->rows.count = 0;
+}
+
+/* Its device was withdrawn before any of its rows had been there. */
+static bool is_untouched(const struct task *t)
+{
+    bool untouched = t->status == TG_DEVICE;
+    for (uint32_t i = 0; i < t->rows.count; i++)
+        untouched &= tg_rows_row(&t->rows, i)->attempts == 0;
+    return untouched;
+}
+
+/* The same rows in another lane of their size. Returns false if that is full. */
+static bool copy_rows(struct task *t, struct tg_lane *const *lanes)
+{
+    struct tg_rows to = t->rows;
+    to.lanes = lanes;
+    to.lane = lanes[t->rows.lane->size_class];
+    if (tg_lane_claim(to.lane, to.count, &to.first) < 0)
+        return false;
+    for (uint32_t i = 0; i < to.count; i++) {
+        const struct tg_row *from = tg_rows_row(&t->rows, i);
+        struct tg_row *row = tg_rows_row(&to, i);
+        row->param = from->param;
+        row->in_len = from->in_len;
+        row->part = from->part;
+        memcpy(tg_rows_in(&to, i), tg_rows_in(&t->rows, i), from->in_len);
+    }
+    t->rows = to;
+    return true;
+}
+
+/* What only waited for a device that was withdrawn goes to another executor, if there is one and it has room. */
+static __attribute__((noinline)) bool send_elsewhere(struct tasks *ts, struct task *t)
+{
+    struct tg_rows old = t->rows;
+    uint32_t from = 1u << old.lane->executor;
+    uint32_t among = is_untouched(t) ? executors_of(ts, t->instance, from) & ~from : 0;
+    bool copied = false;
+    while (among && !copied) {
+        uint32_t number = choose(ts, t, among);
+        copied = copy_rows(t, lanes_of(ts, t, number));
+        among &= ~(1u << number);
+    }
+    if (!copied)
+        return false;
+    for (uint32_t i = 0; i < old.count; i++)
+        retire(ts, old.lane, old.first + i);
+    t->status = TG_OK;
+    hand_over(ts, t);
+    metrics_add(ts->metrics, METRIC_TASKS_MOVED, 1);
+    return true;
 }
 
 /* What never started has cost nothing; what nobody waits for any more has. */
@@ -268,7 +408,7 @@ static void reap_row(struct tasks *ts, struct tg_lane *lane, uint32_t cursor)
     row->marks |= TG_ROW_REAPED;
     if (row->status != TG_OK)
         t->status = (enum tg_status)row->status;
-    if (--t->rows_left == 0)
+    if (--t->rows_left == 0 && !(TG_UNLIKELY(t->status == TG_DEVICE) && send_elsewhere(ts, t)))
         task_finish(ts, t, t->status);
 }
 
@@ -280,25 +420,31 @@ static bool reap_lane(struct tasks *ts, struct tg_lane *lane)
             reap_row(ts, lane, cursors[i]);
         total += n;
     }
+    if (ts->spread && lane->executor)
+        spread_back(ts->spread, lane->executor, lane->runner, total);
     return total > 0;
 }
 
-static bool reap_line(struct tasks *ts, uint32_t line)
+/* The executor's line on our doorbell has its number. */
+static bool reap_link(struct tasks *ts, uint32_t number)
 {
     bool any = false;
-    for (uint32_t word = 0; word < ts->bit_words; word++) {
-        uint64_t bits = tg_doorbell_take(ts->doorbell, line, word);
+    const struct task_link *link = &ts->links[number];
+    for (uint32_t word = 0; word < link->bit_words; word++) {
+        uint64_t bits = tg_doorbell_take(ts->doorbell, number, word);
         for (; bits; bits &= bits - 1)
-            any |= reap_lane(ts, ts->by_bit[word * 64 + (uint32_t)__builtin_ctzll(bits)]);
+            any |= reap_lane(ts, link->by_bit[word * 64 + (uint32_t)__builtin_ctzll(bits)]);
     }
     return any;
 }
 
 bool tasks_reap(struct tasks *ts)
 {
-    bool any = reap_line(ts, 0);
-    if (ts->gpu_executor)
-        any |= reap_line(ts, TASKS_GPU_LINE);
+    bool any = false;
+    for (uint32_t n = 0; n < ts->link_count; n++)
+        any |= reap_link(ts, n);
+    if (ts->spread)
+        spread_tell(ts->spread, ts->now_ns);
     return any;
 }
 

@@ -18,6 +18,7 @@
 #include "tg/gpu.h"
 #include "tg/pool.h"
 #include "admission.h"
+#include "spread.h"
 #include "tenants.h"
 
 #define TASK_ID_BYTES_MAX 256
@@ -115,13 +116,18 @@ struct task_reply {
     void (*write)(void *context, struct task *t, struct tg_json_writer *w);
 };
 
-/* Where the lanes of one instance and priority are, by size class. */
+/* Where the lanes of one executor, instance and priority are, by size class. */
 struct task_lanes {
     struct tg_lane *by_class[TG_SIZE_CLASSES_MAX];
 };
 
-/* Lines on a worker's doorbell: the executor's is 0. */
-#define TASKS_GPU_LINE 1u
+/* A worker's side of what lies between it and one executor. */
+struct task_link {
+    alignas(64) struct tg_doorbell *doorbell; /* the executor's */
+    struct tg_lane **by_bit;      /* doorbell bit -> lane */
+    uint32_t bit_words;           /* 0: nothing lies between them */
+    uint64_t unpublished[TG_DOORBELL_WORDS]; /* lanes with claimed rows this turn */
+};
 
 struct tasks {
     struct tg_pool pool;
@@ -138,13 +144,11 @@ struct tasks {
     /* lanes */
     struct tg_instance *const *instances;
     uint32_t instance_count;
-    struct task_lanes *lanes;        /* [instance][priority] */
-    struct tg_lane **by_bit;         /* doorbell bit -> lane */
-    uint32_t bit_words;
-    struct tg_doorbell *executor;    /* where to ring */
-    struct tg_doorbell *gpu_executor; /* for instances on a GPU; NULL: there is none */
-    struct tg_doorbell *doorbell;    /* where completions ring: ours */
-    uint64_t unpublished[TG_DOORBELL_WORDS]; /* lanes with claimed rows this turn */
+    struct task_lanes *lanes;     /* [executor][instance][priority] */
+    struct tg_doorbell *doorbell; /* where completions ring, a line for each executor: ours */
+    uint32_t link_count;
+    struct task_link links[TG_EXECUTORS_MAX]; /* by number of the executor */
+    struct spread *spread;        /* NULL: no instance has two devices */
     /* waiting for admission, by rank, oldest first */
     struct {
         struct task *head, *tail;
@@ -185,8 +189,9 @@ void tasks_publish(struct tasks *ts);
 static inline bool tasks_unpublished(const struct tasks *ts)
 {
     uint64_t any = 0;
-    for (uint32_t i = 0; i < ts->bit_words; i++)
-        any |= ts->unpublished[i];
+    for (uint32_t n = 0; n < ts->link_count; n++)
+        for (uint32_t i = 0; i < ts->links[n].bit_words; i++)
+            any |= ts->links[n].unpublished[i];
     return any != 0;
 }
 

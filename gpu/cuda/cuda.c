@@ -34,6 +34,29 @@ static uint64_t cuda_lock_bytes_max(const char *spec)
     return tg_cuda_settings_parse(spec, &settings, &why) == 0 ? settings.pin_mib << 20 : 0;
 }
 
+static void write_bus(const struct cudaDeviceProp *p, char text[static 16])
+{
+    snprintf(text, 16, "%04x:%02x:%02x.0", p->pciDomainID & 0xffff, p->pciBusID & 0xff, p->pciDeviceID & 0xff);
+}
+
+/* As probe(): in a process of its own, by who wants to fork. */
+static uint32_t cuda_list(struct tg_device_info *out, uint32_t max)
+{
+    struct cudaDeviceProp p;
+    int count = 0, rc = cudaGetDeviceCount(&count);
+    uint32_t n = 0;
+    for (; rc == 0 && n < max && n < (uint32_t)count; n++) {
+        rc = cudaGetDeviceProperties(&p, (int)n);
+        if (rc != 0)
+            break;
+        out[n] = (struct tg_device_info){.memory_bytes = p.totalGlobalMem};
+        snprintf(out[n].name, sizeof(out[n].name), "%.40s", p.name);
+        tg_cuda_uuid_write((const unsigned char *)p.uuid.bytes, out[n].gpu);
+        write_bus(&p, out[n].bus);
+    }
+    return n;
+}
+
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
 static int take(struct tg_device *d, int ordinal, const struct cudaDeviceProp *p)
@@ -43,6 +66,8 @@ static int take(struct tg_device *d, int ordinal, const struct cudaDeviceProp *p
         return rc;
     d->ordinal = ordinal;
     snprintf(d->name, sizeof(d->name), "cuda:%d %.40s", ordinal, p->name);
+    tg_cuda_uuid_write((const unsigned char *)p->uuid.bytes, d->gpu);
+    write_bus(p, d->bus);
     d->memory_bytes = p->totalGlobalMem;
     d->multiprocessors = (uint32_t)p->multiProcessorCount;
     return 0;
@@ -148,12 +173,15 @@ static void cuda_describe(const struct tg_device *d, struct tg_device_info *info
 {
     *info = (struct tg_device_info){.memory_bytes = d->memory_bytes};
     memcpy(info->name, d->name, sizeof(info->name));
+    memcpy(info->bus, d->bus, sizeof(info->bus));
+    snprintf(info->gpu, sizeof(info->gpu), "%s", d->gpu);
 }
 
 const struct tg_backend tg_backend_cuda = {
     .name = "cuda",
     .probe = cuda_probe,
     .lock_bytes_max = cuda_lock_bytes_max,
+    .list = cuda_list,
     .open = cuda_open,
     .close = cuda_close,
     .describe = cuda_describe,

@@ -84,7 +84,7 @@ struct tg_device {
     const struct tg_host *host;
     struct tg_cuda_settings settings;
     int ordinal;
-    char name[64];
+    char name[64], bus[16], gpu[TG_CUDA_UUID_BYTES];
     uint64_t memory_bytes;
     uint32_t multiprocessors;
     struct cuda_chunk *chunks;

@@ -73,25 +73,24 @@ int tg_cuda_settings_parse(const char *spec, struct tg_cuda_settings *out, struc
     return rc;
 }
 
-/* As nvidia-smi writes it: 8-4-4-4-12 hex digits. */
-static void write_uuid(const unsigned char uuid[16], char text[37])
+void tg_cuda_uuid_write(const unsigned char uuid[16], char text[static TG_CUDA_UUID_BYTES])
 {
-    size_t at = 0;
+    size_t at = (size_t)snprintf(text, TG_CUDA_UUID_BYTES, "GPU-");
     for (size_t i = 0; i < 16; i++) {
         if (i == 4 || i == 6 || i == 8 || i == 10)
             text[at++] = '-';
-        at += (size_t)snprintf(text + at, 37 - at, "%02x", uuid[i]);
+        at += (size_t)snprintf(text + at, TG_CUDA_UUID_BYTES - at, "%02x", uuid[i]);
     }
 }
 
 bool tg_cuda_device_matches(const char *wanted, uint32_t index, const unsigned char uuid[16])
 {
-    char number[16], text[37];
+    char number[16], text[TG_CUDA_UUID_BYTES];
     snprintf(number, sizeof(number), "%" PRIu32, index);
     if (strcmp(wanted, number) == 0)
         return true;
     if (strncmp(wanted, "GPU-", 4) != 0 && strncmp(wanted, "MIG-", 4) != 0)
         return false;
-    write_uuid(uuid, text);
-    return wanted[4] != '\0' && strncasecmp(wanted + 4, text, strlen(wanted + 4)) == 0;
+    tg_cuda_uuid_write(uuid, text);
+    return wanted[4] != '\0' && strncasecmp(wanted + 4, text + 4, strlen(wanted + 4)) == 0;
 }

@@ -3,13 +3,18 @@
  * The executor: one device, fed from lanes. Takes rows by priority and deadline, forms batches, keeps the
  * device's streams busy, completes rows.
  *
- * The same loop runs as a thread of its own, or as a turn of the worker that feeds it (one or two cores).
+ * The same loop runs as a thread of its own, or as a turn of the worker that feeds it (one or two cores), or as a process.
+ *
+ * A gateway may have several. Number 0 is the cpu's; those with a device of their own have the numbers from 1 on.
  */
 #ifndef TG_GPU_H
 #define TG_GPU_H
 
 #include "tg/doorbell.h"
 #include "tg/runner.h"
+
+#define TG_DEVICES_MAX 16
+#define TG_EXECUTORS_MAX (TG_DEVICES_MAX + 1)
 
 enum tg_priority { TG_REALTIME, TG_INTERACTIVE, TG_BATCH, TG_BEST_EFFORT, TG_PRIORITIES };
 
@@ -23,11 +28,35 @@ struct tg_instance {
     char name[64];   /* [runner.NAME] */
     char intent[128];
     struct tg_shape shape;
-    uint32_t max_batch;    /* <= shape.max_batch */
+    uint32_t max_batch;    /* on the devices that `executors` names, or on the cpu */
+    uint32_t spare_batch;  /* the same on the cpu where it stands in for devices */
     uint32_t max_delay_us; /* longest wait for company, 0: none */
     uint32_t streams;      /* batches in flight at once on one device */
     enum tg_placement placement;
-    bool on_gpu;           /* as decided at start: which executor serves it */
+    /* As decided at start: those that serve it, a bit each by number; 0: the cpu's alone. With bit 0 and others the cpu's
+     * stands in when no device is left. */
+    uint32_t executors;
+};
+
+/** Does executor @number serve it? */
+static inline bool tg_instance_served_by(const struct tg_instance *in, uint32_t number)
+{
+    return in->executors ? in->executors >> number & 1 : number == 0;
+}
+
+/** Those of its executors that have a device of their own, a bit each. */
+static inline uint32_t tg_instance_devices(const struct tg_instance *in)
+{
+    return in->executors & ~1u;
+}
+
+/*
+ * How fast an executor is with an instance, for workers that choose between several. In memory that processes share; the
+ * executor writes, anyone reads: relaxed, since each is a number by itself.
+ */
+struct tg_pace {
+    _Atomic uint64_t row_ns;   /* of device time that a row has lately cost, 0: not known yet */
+    _Atomic uint64_t ended_ns; /* when its last batch came back */
 };
 
 struct tg_executor;
@@ -38,10 +67,10 @@ struct tg_executor_options {
     const char *backend;      /* "cpu", "null", "fault" */
     const char *backend_spec; /* or NULL */
     uint32_t threads;         /* cpu: compute threads, 0: compute in the executor's own turn */
-    bool gpu;                 /* serve the instances with on_gpu, else those without */
+    uint32_t number;          /* which executor it is, and its line on the workers' doorbells */
     struct tg_instance *const *instances; /* all of them: lanes name them by place */
     uint32_t instance_count;
-    /* lanes[i]->bit is i % TG_DOORBELL_LANES of its worker; lanes of worker w are those with ->worker == w */
+    /* Its own alone. Each worker's have different bits, below TG_DOORBELL_LANES. */
     struct tg_lane *const *lanes;
     uint32_t lane_count;
     uint32_t worker_count;
@@ -49,9 +78,9 @@ struct tg_executor_options {
     struct tg_doorbell *doorbell;          /* this executor's: one line per worker */
     struct tg_doorbell *device_doorbell;   /* turns: whom device threads wake, the worker that turns; or NULL */
     struct tg_doorbell *const *workers;    /* by worker: where completions are rung; copied, the other arrays are not */
-    uint32_t line;                         /* this executor's line on the workers' doorbells */
     uint32_t spin_us;                      /* thread host: spin that long before sleeping */
     int cpu;                               /* thread host: pin to this cpu, -1: leave */
+    struct tg_pace *pace;                  /* by instance, where to say how fast it is; or NULL: nobody asks */
     struct tg_executor_life *life;         /* process host: what the next process and its keeper need; or NULL */
 };
 

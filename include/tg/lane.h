@@ -38,7 +38,7 @@ struct tg_row {
     uint32_t batch_rows;  /* size of that batch */
     uint32_t out_len;     /* bytes of the output row in use */
     uint16_t status;      /* enum tg_status */
-    uint8_t attempts;     /* batches it was in, of executors that died too; recoverable lanes only, 0: never taken */
+    uint8_t attempts;     /* batches it was in, of executors that died too; recoverable lanes only, 0: in none */
     /* the worker's own */
     uint8_t marks;
     /* the executor's: which completion it is, or one that is never reached; recoverable lanes only */
@@ -60,8 +60,8 @@ struct tg_lane {
     uint16_t worker, runner;
     uint8_t priority, size_class;
     bool recoverable; /* the executor is a process that may die: rows say how far it came */
-    uint8_t reserved;
-    uint32_t bit; /* lane's number on the doorbells */
+    uint8_t executor; /* number of the one that serves it */
+    uint32_t bit; /* lane's number on the doorbells, among those of its worker and its executor */
     uint64_t rows_offset, in_offset, out_offset, completions_offset;
     /* line 1: the worker's own */
     alignas(TG_CACHE_SEPARATION) uint32_t claimed;
@@ -80,7 +80,7 @@ struct tg_lane_options {
     uint32_t rows;                  /* power of two, 2 ... 2^31 */
     uint32_t in_stride, out_stride; /* bytes, multiples of 64 */
     uint16_t worker, runner;
-    uint8_t priority, size_class;
+    uint8_t priority, size_class, executor;
     bool recoverable; /* then at most 2^28 rows */
     uint32_t bit;
 };

@@ -202,9 +202,9 @@ def free_port():
     return s.getsockname()[1]
 
 
-def run_once(*args, env=None, seconds=START_S):
+def run_once(*args, env=None, seconds=START_S, program=TASKGATE):
     """A command that ends by itself: its status, what it printed, and what it complained about."""
-    done = subprocess.run([TASKGATE, *args], stdin=subprocess.DEVNULL, capture_output=True, env=clean_environment(env),
+    done = subprocess.run([program, *args], stdin=subprocess.DEVNULL, capture_output=True, env=clean_environment(env),
                           timeout=seconds, check=False)
     out, err = done.stdout.decode(), done.stderr.decode()
     if REPORT.search(err):

@@ -2,154 +2,18 @@
 """A device whose process dies or hangs: what clients, balancers and operators see of it, and that nothing is lost."""
 import os
 import signal
-import threading
 import time
 import unittest
 
 import exposition
 import harness
-from client import ECHO, Client, get, noop, post_task
+from client import ECHO, get, noop
+from faulty import CONFIG, Faulty, parent_of
 from gateway import Gateway, wait_for
 
 HANG = "--executor.hang_ms=2500"  # no batch takes that long because the machine has other work
 POISON_BYTES = 77
 POISON = "p" * (POISON_BYTES - 2)  # as JSON text, with its quotes
-
-CONFIG = """
-[runner.echo]
-type = "echo"
-max_batch = 16
-
-[runner.noop]
-type = "noop"
-max_batch = 1
-streams = 64
-"""
-
-
-def parent_of(pid):
-    try:
-        with open("/proc/%d/stat" % pid, encoding="ascii", errors="replace") as f:
-            name, rest = f.read().rsplit(")", 1)
-    except OSError:
-        return None, ""
-    fields = rest.split()
-    return (None if fields[0] == "Z" else int(fields[1])), name.split("(", 1)[1]
-
-
-def child_of(pid, name):
-    """Its process of that name, or None."""
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and parent_of(int(entry)) == (pid, name):
-            return int(entry)
-    return None
-
-
-class Load(threading.Thread):
-    """One client that sends task after task on one connection until told to stop, or a number of them."""
-    def __init__(self, port, number, tasks=None):
-        super().__init__(daemon=True)
-        self.port, self.number, self.tasks = port, number, tasks
-        self.statuses, self.wrong, self.failure = {}, 0, None
-        self.over = threading.Event()
-
-    def run(self):
-        try:
-            with Client(self.port) as c:
-                while not self.over.is_set() and (self.tasks is None or sum(self.statuses.values()) < self.tasks):
-                    self.one(c)
-        except Exception as why:  # told to the test's own thread
-            self.failure = why
-
-    def one(self, c):
-        payload = [self.number, sum(self.statuses.values())]
-        answer = c.ask(post_task(ECHO, payload, constraints={"timeout_ms": 60000}))
-        self.statuses[answer.status] = self.statuses.get(answer.status, 0) + 1
-        if answer.status == 200:
-            self.wrong += answer.json()["result"] != payload
-
-
-class Faulty:
-    """A gateway with its device in a process, and what is common to all tests."""
-    def start(self, *flags, settings="cpu", deaths_max=0, **options):
-        self.g = Gateway("--server.workers=2", "--executor.mode=process", "--executor.device=fault",
-                         "--executor.device_settings=" + settings, "--executor.deaths_max=%d" % deaths_max,
-                         *flags, config=CONFIG, **options)
-        return self.g
-
-    def setUp(self):
-        self.g, self.loads = None, []
-
-    def tearDown(self):
-        for load in self.loads:
-            load.over.set()
-        if self.g:
-            self.g.kill()
-
-    def keeper(self):
-        return child_of(self.g.process.pid, "keeper")
-
-    def executor(self):
-        keeper = self.keeper()
-        return keeper and child_of(keeper, "executor")
-
-    def kill_executor(self, how=signal.SIGKILL):
-        """One that is up; the next one is another."""
-        self.wait_ready()
-        pid = self.executor()
-        os.kill(pid, how)
-        return pid
-
-    def readiness(self):
-        answer = self.g.ask(get("/readyz", "Connection: close"))
-        body = answer.json()
-        self.assertEqual(body["ready"], answer.status == 200, answer)
-        self.assertEqual(body["ready"], not body["reasons"], answer)
-        return body["reasons"]
-
-    def wait_ready(self):
-        wait_for(lambda: self.readiness() == [], 60, "readiness")
-
-    def metrics(self):
-        page = exposition.Exposition(self.g.ask(get("/metrics")).body.decode())
-        return page.values
-
-    def count(self, name):
-        return self.metrics()[(name, ())]
-
-    def load(self, clients=4, tasks=None):
-        self.loads = [Load(self.g.port, n, tasks) for n in range(clients)]
-        for load in self.loads:
-            load.start()
-
-    def join_load(self):
-        """The answers by status, all right and all there."""
-        total = {}
-        for load in self.loads:
-            if load.tasks is None:
-                load.over.set()
-            load.join(120)
-            self.assertFalse(load.is_alive(), "an answer is missing")
-            self.assertIsNone(load.failure, load.failure)
-            self.assertEqual(load.wrong, 0)
-            for status, n in load.statuses.items():
-                total[status] = total.get(status, 0) + n
-        return total
-
-    def assert_reconciled(self):
-        """Every task that was accepted has ended, one way or another."""
-        self.g.wait_active(0)
-        wait_for(self.reconciled, 60, "as many ends as beginnings")
-
-    def reconciled(self):
-        values = self.metrics()
-        ended = sum(n for (name, labels), n in values.items()
-                    if name == "iicp_tasks_total" and dict(labels)["status"] != "refused")
-        accepted = values[("taskgate_tasks_accepted_total", ())]
-        return accepted == ended + values[("taskgate_tasks_cancelled_total", ())]
-
-    def assert_served(self):
-        self.assertEqual(self.g.task(ECHO, "after").status, 200)
 
 
 class Deaths(Faulty, unittest.TestCase):

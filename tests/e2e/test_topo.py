@@ -71,13 +71,15 @@ class Described(unittest.TestCase):
         core_of = {c["cpu"]: c["core"] for c in machine["cpus"]}
         device = {d["bus"]: d for d in machine["devices"]}
         self.assertTrue(plan["pinned"])
-        self.assertEqual((len(plan["executors"]), len(machine["cpus"]), machine["cores"]), (8, 256, 128))
-        seats = plan["executors"] + plan["workers"]
+        self.assertEqual((len(plan["executors"]), len(machine["cpus"]), machine["cores"]), (9, 256, 128))
+        self.assertIsNone(plan["executors"][0]["device"], "the cpu's own comes first")
+        seats = plan["executors"][1:] + plan["workers"]
         for seat in seats:
             self.assertEqual([node_of[seat["cpu"]]], device[seat["device"]]["nodes"], seat)
             self.assertEqual(seat["node"], node_of[seat["cpu"]])
-        self.assertEqual(len({s["device"] for s in plan["executors"]}), 8)
+        self.assertEqual(len({s["device"] for s in plan["executors"][1:]}), 8)
         self.assertEqual({device[s["device"]]["kind"] for s in plan["workers"]}, {"nic"})
+        seats.append(plan["executors"][0])
         self.assertEqual(len({core_of[s["cpu"]] for s in seats}), len(seats), "siblings are left idle")
         others = cpus_of(plan["others"]["cpus"])
         self.assertFalse({core_of[s["cpu"]] for s in seats} & {core_of[c] for c in others})
@@ -85,7 +87,7 @@ class Described(unittest.TestCase):
     def test_text_names_every_seat_and_device(self):
         text = topo("--machine=" + self.path, "--server.listen=:9484")
         for i in range(8):
-            self.assertRegex(text, r"cpu \d+ +executor %d: on the node of GPU 0000:" % i)
+            self.assertRegex(text, r"cpu \d+ +executor %d: on the node of GPU 0000:" % (i + 1))
             self.assertRegex(text, r"cpu \d+ +worker %d: on the node of card eth[01]" % i)
         self.assertEqual(len(re.findall(r"gpu 0000:\S+  NVIDIA H200", text)), 8)
 
@@ -94,9 +96,9 @@ class Described(unittest.TestCase):
         root = xml.etree.ElementTree.fromstring(text)
         self.assertEqual(root.tag, SVG + "svg")
         words = {"".join(t.itertext()) for t in root.iter(SVG + "text")}
-        self.assertTrue({"W0", "W7", "E0", "E7"} <= words, words)
+        self.assertTrue({"W0", "W7", "E0", "E8"} <= words, words)
         classes = [r.get("class") for r in root.iter(SVG + "rect")]
-        self.assertEqual((classes.count("worker") - 1, classes.count("executor") - 1), (8, 8), "and one each in the legend")
+        self.assertEqual((classes.count("worker") - 1, classes.count("executor") - 1), (8, 9), "and one each in the legend")
         self.assertFalse(re.search(r"href|url\(|@import", text))
         for rect in root.iter(SVG + "rect"):
             self.assertLessEqual(int(rect.get("x")) + int(rect.get("width")), int(root.get("width")))

@@ -5,16 +5,22 @@
  * cancelled at any moment; admission is tight, so that workers wait for one another. Each result is checked,
  * and in the end every account must be empty and every counter reconcile.
  *
- * stress_path [requests per worker [seed]]
+ * With devices, tasks are spread over as many executor threads, while somebody says of one after the other that it is out
+ * of service or being replaced.
+ *
+ * stress_path DEVICES [requests per worker [seed]]        DEVICES 0: the cpu's executor alone
  */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "gateway/base/clock.h"
 #include "gateway/task/task.h"
 #include "tests/support/stress.h"
 
 #define WORKERS 2
+#define DEVICES_MAX 2
+#define EXECUTORS_MAX (DEVICES_MAX + 1)
 #define OPEN_MAX 32 /* requests a worker keeps open */
 #define LANE_ROWS 64
 #define ROWS_PER_TASK_MAX 4
@@ -28,8 +34,8 @@ struct worker {
     struct timer_wheel wheel;
     struct buffer_pool buffers;
     struct metrics metrics;
-    struct task_lanes lanes[TG_PRIORITIES];
-    struct tg_lane *by_bit[TG_PRIORITIES];
+    struct task_lanes lanes[EXECUTORS_MAX * TG_PRIORITIES];
+    struct spread spread;
     struct task_door door;
     struct task *open[OPEN_MAX], *ready[OPEN_MAX];
     uint32_t open_count, ready_count;
@@ -39,8 +45,12 @@ struct worker {
 static struct worker workers[WORKERS];
 static struct admission admission;
 static struct tg_arena shared;
-static struct tg_lane *lanes[WORKERS * TG_PRIORITIES];
-static struct tg_doorbell *worker_bells[WORKERS], *executor_bell;
+static uint32_t devices;
+static struct tg_lane *lanes[EXECUTORS_MAX][WORKERS * TG_PRIORITIES];
+static struct tg_doorbell *worker_bells[WORKERS], *executor_bells[EXECUTORS_MAX];
+static struct tg_pace *pace[EXECUTORS_MAX];
+static struct spread_load *loads;
+static _Atomic uint32_t workers_left = WORKERS;
 
 /* ---- the runner: the payload is a number, each of its rows is answered with a function of it ------- */
 
@@ -228,9 +238,11 @@ static void sleep_for_news(struct worker *w)
 /* Rows of cancelled tasks may still be on the device. */
 static bool rows_out(const struct worker *w)
 {
-    for (uint32_t p = 0; p < TG_PRIORITIES; p++)
-        if (tg_lane_used(w->by_bit[p]) > 0)
-            return true;
+    uint32_t first = (uint32_t)(w - workers) * TG_PRIORITIES;
+    for (uint32_t n = 0; n <= devices; n++)
+        for (uint32_t p = 0; p < TG_PRIORITIES; p++)
+            if (lanes[n][first + p] && tg_lane_used(lanes[n][first + p]) > 0)
+                return true;
     return false;
 }
 
@@ -244,6 +256,20 @@ static void *worker_main(void *argument)
             stress_progress();
         else
             sleep_for_news(w);
+    }
+    atomic_fetch_sub_explicit(&workers_left, 1, memory_order_relaxed);
+    return NULL;
+}
+
+/* One of two devices is out or waited for, or neither is; never both. */
+static void *flip_main(void *argument)
+{
+    uint64_t random = *(uint64_t *)argument;
+    while (atomic_load_explicit(&workers_left, memory_order_relaxed) > 0) {
+        uint32_t bit = stress_below(&random, 3) << 1, out = stress_below(&random, 2) ? bit : 0;
+        atomic_store_explicit(&admission.devices_out, out, memory_order_relaxed);
+        atomic_store_explicit(&admission.devices_waiting, bit, memory_order_relaxed);
+        usleep(200);
     }
     return NULL;
 }
@@ -263,17 +289,32 @@ static struct tg_doorbell *new_doorbell(uint32_t lines)
                             -1);
 }
 
-static void make_lanes(uint32_t worker)
+static void make_link(uint32_t worker, uint32_t number)
 {
     struct worker *w = &workers[worker];
+    struct tg_lane **mine = &lanes[number][worker * TG_PRIORITIES];
     for (uint32_t p = 0; p < TG_PRIORITIES; p++) {
         struct tg_lane_options o = {.rows = LANE_ROWS, .in_stride = 64, .out_stride = 64, .bit = p};
         o.worker = (uint16_t)worker;
         o.priority = (uint8_t)p;
-        struct tg_lane *lane = tg_lane_create(&shared, &o);
-        STRESS_CHECK(lane != NULL);
-        lanes[worker * TG_PRIORITIES + p] = w->by_bit[p] = w->lanes[p].by_class[0] = lane;
+        o.executor = (uint8_t)number;
+        mine[p] = w->lanes[number * TG_PRIORITIES + p].by_class[0] = tg_lane_create(&shared, &o);
+        STRESS_CHECK(mine[p] != NULL);
     }
+    w->ts.links[number] = (struct task_link){.doorbell = executor_bells[number], .by_bit = mine, .bit_words = 1};
+}
+
+static void make_links(uint32_t worker)
+{
+    struct worker *w = &workers[worker];
+    struct spread_options o = {loads, worker, WORKERS, devices + 1, 1, pace};
+    w->ts.link_count = devices + 1;
+    for (uint32_t n = devices > 0; n <= devices; n++)
+        make_link(worker, n);
+    if (devices < 2)
+        return;
+    STRESS_CHECK(spread_init(&w->spread, &w->arena, &o) == 0);
+    w->ts.spread = &w->spread;
 }
 
 static void worker_init(uint32_t index, uint64_t seed, uint64_t requests)
@@ -286,8 +327,8 @@ static void worker_init(uint32_t index, uint64_t seed, uint64_t requests)
     STRESS_CHECK(tg_pool_init(&w->ts.pool, &w->arena, sizeof(struct task), OPEN_MAX) == 0);
     w->metrics.tasks = tg_arena_alloc(&w->arena, 2 * sizeof(*w->metrics.tasks), TG_CACHE_SEPARATION);
     STRESS_CHECK(w->metrics.tasks != NULL);
-    make_lanes(index);
-    admission.workers[index] = w->ts.doorbell = worker_bells[index] = new_doorbell(1);
+    make_links(index);
+    admission.workers[index] = w->ts.doorbell = worker_bells[index] = new_doorbell(devices + 1);
     w->door.ready = on_ready;
     w->ts.wheel = &w->wheel;
     w->ts.buffers = &w->buffers;
@@ -299,12 +340,9 @@ static void worker_init(uint32_t index, uint64_t seed, uint64_t requests)
     w->ts.instances = instances;
     w->ts.instance_count = 1;
     w->ts.lanes = w->lanes;
-    w->ts.by_bit = w->by_bit;
-    w->ts.bit_words = 1;
-    w->ts.executor = executor_bell;
 }
 
-static struct tg_executor *make_executor(void)
+static struct tg_executor *make_executor(uint32_t number)
 {
     struct tg_executor *ex = NULL;
     struct tg_error why = {0};
@@ -312,13 +350,15 @@ static struct tg_executor *make_executor(void)
         .host = &host,
         .backend = "cpu",
         .threads = 2,
+        .number = number,
+        .pace = pace[number],
         .instances = instances,
         .instance_count = 1,
-        .lanes = lanes,
-        .lane_count = TG_ARRAY_SIZE(lanes),
+        .lanes = lanes[number],
+        .lane_count = TG_ARRAY_SIZE(lanes[number]),
         .worker_count = WORKERS,
         .threaded = true,
-        .doorbell = executor_bell,
+        .doorbell = executor_bells[number],
         .workers = worker_bells,
         .spin_us = 20,
         .cpu = -1,
@@ -344,44 +384,76 @@ static void check_worker(const struct worker *w)
                                                     memory_order_relaxed));
 }
 
-static void check_all(const struct tg_executor *ex)
+static uint64_t check_executor(const struct tg_executor *ex)
 {
     struct tg_executor_stats stats;
-    uint64_t rows = 0, done = 0;
     tg_executor_stats(ex, &stats);
+    STRESS_CHECK(stats.rows_failed == 0 && stats.faults == 0 && stats.inflight == 0);
+    printf("executor: %llu rows in %llu batches, %llu expired, %llu sleeps\n", (unsigned long long)stats.rows,
+           (unsigned long long)stats.batches, (unsigned long long)stats.rows_expired,
+           (unsigned long long)stats.sleeps);
+    STRESS_CHECK(stats.rows > 0);
+    return stats.rows + stats.rows_expired;
+}
+
+static void check_all(struct tg_executor *const *executors)
+{
+    uint64_t rows = 0, done = 0, seen = 0;
+    for (uint32_t n = 0; n <= devices; n++)
+        seen += executors[n] ? check_executor(executors[n]) : 0;
     for (uint32_t i = 0; i < WORKERS; i++) {
         check_worker(&workers[i]);
         rows += workers[i].rows;
         done += workers[i].done;
+        for (uint32_t n = 1; n <= devices && workers[i].ts.spread; n++)
+            STRESS_CHECK(workers[i].spread.rows[n] == 0);
     }
-    STRESS_CHECK(stats.rows + stats.rows_expired == rows);
-    STRESS_CHECK(stats.rows_failed == 0 && stats.faults == 0 && stats.inflight == 0);
+    STRESS_CHECK(seen == rows);
     STRESS_CHECK(admission_active(&admission) == 0);
     STRESS_CHECK(done > 0);
-    printf("executor: %llu rows in %llu batches, %llu expired, %llu sleeps\n", (unsigned long long)stats.rows,
-           (unsigned long long)stats.batches, (unsigned long long)stats.rows_expired,
-           (unsigned long long)stats.sleeps);
+}
+
+static void make_shared(void)
+{
+    STRESS_CHECK(tg_arena_init(&shared, 4u << 20, TG_ARENA_SHARED) == 0);
+    loads = tg_arena_alloc(&shared, WORKERS * sizeof(*loads), TG_CACHE_SEPARATION);
+    for (uint32_t n = 0; n <= devices; n++) {
+        executor_bells[n] = new_doorbell(WORKERS);
+        pace[n] = n > 0 ? tg_arena_alloc(&shared, sizeof(*pace[n]), TG_CACHE_SEPARATION) : NULL;
+    }
 }
 
 int main(int argc, char **argv)
 {
-    struct stress s = stress_begin(argc, argv, 0, 400000, 80000);
+    struct stress s = stress_begin(argc, argv, 1, 400000, 80000);
+    struct tg_executor *executors[EXECUTORS_MAX] = {NULL};
+    pthread_t flipper;
+    devices = argc > 1 ? (uint32_t)atoi(argv[1]) : 0;
+    STRESS_CHECK(devices <= DEVICES_MAX);
     mix_shape(NULL, &instance.shape);
-    STRESS_CHECK(tg_arena_init(&shared, 4u << 20, TG_ARENA_SHARED) == 0);
+    instance.executors = ((1u << devices) - 1) << 1;
     atomic_store_explicit(&admission.max_concurrent, CONCURRENT, memory_order_relaxed);
     atomic_store_explicit(&admission.wait_ms, 20, memory_order_relaxed);
     admission.worker_count = WORKERS;
-    executor_bell = new_doorbell(WORKERS);
+    make_shared();
     for (uint32_t i = 0; i < WORKERS; i++)
         worker_init(i, s.seed, s.count);
-    struct tg_executor *ex = make_executor();
+    for (uint32_t n = devices > 0; n <= devices; n++)
+        executors[n] = make_executor(n);
     for (uint32_t i = 0; i < WORKERS; i++)
         STRESS_CHECK(pthread_create(&workers[i].thread, NULL, worker_main, &workers[i]) == 0);
+    if (devices > 1)
+        STRESS_CHECK(pthread_create(&flipper, NULL, flip_main, &s.seed) == 0);
     for (uint32_t i = 0; i < WORKERS; i++)
         pthread_join(workers[i].thread, NULL);
-    tg_executor_stop(ex);
-    check_all(ex);
-    tg_executor_destroy(ex);
+    if (devices > 1)
+        pthread_join(flipper, NULL);
+    for (uint32_t n = 0; n <= devices; n++)
+        if (executors[n])
+            tg_executor_stop(executors[n]);
+    check_all(executors);
+    for (uint32_t n = 0; n <= devices; n++)
+        tg_executor_destroy(executors[n]);
     for (uint32_t i = 0; i < WORKERS; i++)
         tg_arena_finish(&workers[i].arena);
     tg_arena_finish(&shared);

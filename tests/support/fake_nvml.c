@@ -4,6 +4,7 @@
  * and is read anew at every call, so that a test changes the world by writing it. A line is a name and a number:
  *
  *   gpus 2                     GPUs there are; without it, one
+ *   uuid.0 3                   its UUID ends with that and has zeros else; without it, GPU-fake-0
  *   power.0 251000             what a call gives for GPU 0 (units as NVML's); without it NVML_ERROR_NOT_SUPPORTED
  *   fail.power 999             the call fails with that, fail.power.1 for GPU 1 only; also fail.init, fail.by_index ...
  *   hang.power 1               the call does not come back while this line stands
@@ -139,7 +140,11 @@ EXPORT int nvmlDeviceGetHandleByIndex_v2(unsigned index, nvml_device *device)
 EXPORT int nvmlDeviceGetUUID(nvml_device d, char *text, unsigned cap);
 EXPORT int nvmlDeviceGetUUID(nvml_device d, char *text, unsigned cap)
 {
-    snprintf(text, cap, "GPU-fake-%u", index_of(d));
+    unsigned long long v;
+    if (find_of("uuid", index_of(d), &v))
+        snprintf(text, cap, "GPU-00000000-0000-0000-0000-%012llx", v);
+    else
+        snprintf(text, cap, "GPU-fake-%u", index_of(d));
     return enter("uuid", d);
 }
 

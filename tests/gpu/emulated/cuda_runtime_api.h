@@ -42,6 +42,7 @@ struct cudaDeviceProp {
     } uuid;
     size_t totalGlobalMem;
     int multiProcessorCount;
+    int pciDomainID, pciBusID, pciDeviceID;
 };
 
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The emulated runtime: one device whose memory is the host's. Work on a stream is done in order, mostly at once, now
+ * The emulated runtime: devices whose memory is the host's, one unless told otherwise. Work on a stream is done in order, mostly at once, now
  * and then only when somebody asks for it.
  */
 #include <sys/mman.h>
@@ -11,6 +11,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "emulator.h"
@@ -44,6 +45,34 @@ bool is_sticky(int code)
 {
     return code >= 700 && code < 720 && code != cudaErrorLaunchOutOfResources &&
            code != cudaErrorHostMemoryAlreadyRegistered;
+}
+
+/* EMULATED_DEVICES of them, or one; their UUIDs end with their numbers. Of these CUDA_VISIBLE_DEVICES may leave some, by
+ * number or UUID; as in CUDA, the first that is not there ends the list. */
+std::vector<int> look_around()
+{
+    const char *count = getenv("EMULATED_DEVICES"), *list = getenv("CUDA_VISIBLE_DEVICES");
+    int devices = count ? atoi(count) : 1;
+    std::vector<int> seen;
+    for (int i = 0; !list && i < devices; i++)
+        seen.push_back(i);
+    for (std::string rest = list ? list : ""; !rest.empty();) {
+        std::string item = rest.substr(0, rest.find(','));
+        rest.erase(0, item.size() + 1);
+        bool uuid = item.compare(0, 4, "GPU-") == 0 && item.size() == 40;
+        int number = uuid ? (int)strtol(item.c_str() + 38, nullptr, 16) : atoi(item.c_str());
+        if (number >= devices)
+            break;
+        seen.push_back(number);
+    }
+    return seen;
+}
+
+/* As with CUDA, the environment counts when the process first asks. */
+const std::vector<int> &visible()
+{
+    static const std::vector<int> seen = look_around();
+    return seen;
 }
 
 /* Every call begins here. */
@@ -190,14 +219,21 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 
 cudaError_t cudaGetDeviceCount(int *count)
 {
-    *count = 1;
+    *count = (int)visible().size();
+    if (*count == 0)
+        return cudaErrorNoDevice;
     return called();
 }
 
-cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int)
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device)
 {
+    if (device < 0 || device >= (int)visible().size())
+        return cudaErrorInvalidDevice;
+    int number = visible()[(size_t)device];
     *p = {};
-    snprintf(p->name, sizeof(p->name), "emulated");
+    snprintf(p->name, sizeof(p->name), "emulated %d", number);
+    p->uuid.bytes[15] = (char)number;
+    p->pciBusID = 0x10 + number;
     p->totalGlobalMem = 1 << 30;
     p->multiProcessorCount = 2;
     return called();

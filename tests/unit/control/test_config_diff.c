@@ -68,7 +68,7 @@ Test(config_diff, every_row_that_differs_is_seen)
         seen.count = 0;
         if (row->type == CONFIG_TYPE_STR)
             ((*(char **)field) = realloc(*(char **)field, 2))[0] = 'x', (*(char **)field)[1] = 0;
-        else if ((row->type == CONFIG_TYPE_LISTEN || row->type == CONFIG_TYPE_NETS) && row->min == 0)
+        else if ((row->type == CONFIG_TYPE_NETS || row->type == CONFIG_TYPE_LIST || (row->type == CONFIG_TYPE_LISTEN && row->min == 0)))
             *(struct config_listen *)field = (struct config_listen){1, {strdup("::1")}};
         else if (row->type == CONFIG_TYPE_LISTEN)
             ((struct config_listen *)field)->address[0][0] = '9';

@@ -38,6 +38,16 @@ Test(config_file, another_toml_type_is_taken_where_its_text_parses)
     cr_assert_eq(cfg.server_listen.count, 2);
 }
 
+Test(config_file, texts_in_arrays_may_have_commas)
+{
+    cr_assert_eq(load_file("[executor]\ngpu = ['device=0,graphs=0', 'device=1']\ndevice_settings = 'cpu;fail=1'\n", NULL), 0);
+    cr_assert_eq(cfg.executor_gpu.count, 2);
+    cr_assert_str_eq(cfg.executor_gpu.address[0], "device=0,graphs=0");
+    cr_assert_str_eq(cfg.executor_gpu.address[1], "device=1");
+    cr_assert_eq(cfg.executor_device_settings.count, 1);
+    cr_assert_str_eq(cfg.executor_device_settings.address[0], "cpu;fail=1");
+}
+
 Test(config_file, wrong_toml_types_are_refused)
 {
     assert_reported("[server]\nworkers = 1.5\n", ":2: server.workers: \"1.5\" is not a number");
@@ -48,6 +58,8 @@ Test(config_file, wrong_toml_types_are_refused)
     assert_reported("server = 1\n", ":1: server: is a section, not a key");
     assert_reported("[server]\nlisten = [['a:1']]\n",
                     ":2: server.listen: holds a table or an array inside an array");
+    assert_reported("[executor]\ngpu = ['a|b']\n", ":2: executor.gpu: holds a \"|\" inside an array item");
+    assert_reported("[server]\nlisten = ['a:1,b:2']\n", ":2: server.listen: holds a comma inside an array item");
     assert_reported("[node]\nid = \"a\\u0000b\"\n", ":2: node.id: holds a NUL character");
     assert_reported("[node]\nid = \"a\\nb\"\n", ":2: node.id: \"a?b\" holds a control character");
 }

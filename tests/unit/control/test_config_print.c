@@ -58,7 +58,7 @@ Test(config_print, every_row_at_its_bounds_loads_back)
             if (row->type == CONFIG_TYPE_U64)
                 *(uint64_t *)((char *)&cfg + row->offset) = bound;
             else if (row->type != CONFIG_TYPE_STR && row->type != CONFIG_TYPE_LISTEN &&
-                     row->type != CONFIG_TYPE_NETS && row->type != CONFIG_TYPE_BOOL)
+                     row->type != CONFIG_TYPE_NETS && row->type != CONFIG_TYPE_LIST && row->type != CONFIG_TYPE_BOOL)
                 *(uint32_t *)((char *)&cfg + row->offset) = (uint32_t)bound;
         }
         if (high)

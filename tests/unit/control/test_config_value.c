@@ -132,6 +132,17 @@ Test(config_value, addresses)
     assert_takes("server.listen", "unix:/run/a b:c.sock,[::]:1", "unix:/run/a b:c.sock,[::]:1");
 }
 
+Test(config_value, texts_keep_commas_and_semicolons)
+{
+    assert_takes("executor.gpu", "device=0,pin_mib=1", "device=0,pin_mib=1");
+    assert_takes("executor.gpu", "device=GPU-1f,graphs=0 | device=2", "device=GPU-1f,graphs=0|device=2");
+    assert_takes("executor.device_settings", "cpu;abort=2|null:service_us=5", "cpu;abort=2|null:service_us=5");
+    assert_takes("executor.device_settings", "", "");
+    assert_refuses("executor.device_settings", "cpu|", "\"\" is empty");
+    assert_refuses("executor.device_settings", "a|b|c|d|e|f|g|h|i|j|k|l|m|n|o|p|q", "more than 16 of them");
+    assert_refuses("executor.device_settings", "a\tb", "\"a?b\" holds a control character");
+}
+
 Test(config_value, prefixes)
 {
     assert_takes("server.proxy_trusted", "", "");

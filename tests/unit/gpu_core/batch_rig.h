@@ -37,6 +37,7 @@ static inline void rig_open(uint32_t max_batch, uint32_t max_delay_us, uint32_t 
     rig = (struct rig){.instance = {.max_batch = max_batch, .max_delay_us = max_delay_us, .streams = 1}};
     rig.instance.shape = (struct tg_shape){.size_classes = RIG_CLASSES};
     rig.former.instance = &rig.instance;
+    rig.former.max_batch = max_batch;
     cr_assert_eq(tg_arena_init(&rig.arena, 16u << 20, TG_ARENA_PRIVATE), 0);
     for (uint32_t i = 0; i < RIG_LANES; i++) {
         struct tg_lane_options o = {.rows = RIG_ROWS, .in_stride = 64, .out_stride = 128, .bit = i};

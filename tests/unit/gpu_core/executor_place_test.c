@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two executors over the same lanes: each serves the instances that were placed with it, and no other's. */
+/* Two executors over the same instances: each serves those that were placed with it, and no other. */
 #include <criterion/criterion.h>
 #include "tests/support/rows.h"
 #include "tg/gpu.h"
@@ -40,7 +40,7 @@ static void make_instance(uint32_t i)
     struct tg_lane_options lane = {
         .rows = 16, .in_stride = 64, .out_stride = 64, .runner = (uint16_t)i, .bit = i};
     r.instances[i] = (struct tg_instance){
-        .runner = &counter, .self = &r.counts[i], .max_batch = 8, .streams = 1 + i, .on_gpu = i == 1};
+        .runner = &counter, .self = &r.counts[i], .max_batch = 8, .streams = 1 + i, .executors = i << 1};
     shape(NULL, &r.instances[i].shape);
     r.list[i] = &r.instances[i];
     r.lanes[i] = tg_lane_create(&r.arena, &lane);
@@ -52,15 +52,14 @@ static void make_executor(uint32_t i)
     struct tg_error why = {0};
     struct tg_executor_options o = {.host = &host,
                                     .backend = "cpu",
-                                    .gpu = i == 1,
+                                    .number = i,
                                     .instances = r.list,
                                     .instance_count = 2,
-                                    .lanes = r.lanes,
-                                    .lane_count = 2,
+                                    .lanes = &r.lanes[i],
+                                    .lane_count = 1,
                                     .worker_count = 1,
                                     .doorbell = r.bells[i],
                                     .workers = &r.worker,
-                                    .line = i,
                                     .cpu = -1};
     cr_assert_eq(tg_executor_create(&o, &r.executors[i], &why), 0, "%s", why.message);
 }

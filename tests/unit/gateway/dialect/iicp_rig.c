@@ -60,8 +60,9 @@ static void make_lanes(void)
         rig.lane[p] = lanes[p].by_class[0] = tg_lane_create(&rig.arena, &o);
     }
     rig.ts.lanes = lanes;
-    rig.ts.by_bit = rig.lane;
-    rig.ts.bit_words = 1;
+    rig.ts.link_count = 1;
+    rig.ts.links[0].by_bit = rig.lane;
+    rig.ts.links[0].bit_words = 1;
 }
 
 static void make_tasks(void)
@@ -72,7 +73,7 @@ static void make_tasks(void)
     rig.metrics.intent_slots = 2;
     rig.metrics.tasks = tg_arena_alloc(&rig.arena, 2 * sizeof(*rig.metrics.tasks), TG_CACHE_SEPARATION);
     make_lanes();
-    rig.ts.executor = new_doorbell();
+    rig.ts.links[0].doorbell = new_doorbell();
     rig.ts.doorbell = rig.admission.workers[0] = new_doorbell();
     rig.ts.wheel = &rig.wheel;
     rig.ts.buffers = &rig.buffers;

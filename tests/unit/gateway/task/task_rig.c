@@ -88,23 +88,45 @@ struct task *rig_offer(enum tg_priority p, uint32_t rows, uint32_t timeout_ms)
 
 /* ---- life cycle ------------------------------------------------------------------------------------ */
 
-static struct tg_doorbell *new_doorbell(void)
+static struct tg_doorbell *new_doorbell(uint32_t lines)
 {
-    return tg_doorbell_init(tg_arena_alloc(&rig.arena, tg_doorbell_bytes(1), TG_CACHE_SEPARATION), 1, -1);
+    return tg_doorbell_init(tg_arena_alloc(&rig.arena, tg_doorbell_bytes(lines), TG_CACHE_SEPARATION), lines, -1);
 }
 
-static void make_lanes(void)
+static void make_link(uint32_t number, struct task_lanes *lanes)
 {
-    struct task_lanes *lanes = tg_arena_alloc(&rig.arena, TG_PRIORITIES * sizeof(*lanes), 64);
-    struct tg_lane **by_bit = tg_arena_alloc(&rig.arena, TG_PRIORITIES * sizeof(*by_bit), 64);
+    struct task_link *link = &rig.ts.links[number];
+    link->by_bit = &rig.lanes[number * TG_PRIORITIES];
+    link->bit_words = 1;
+    link->doorbell = new_doorbell(1);
     for (uint32_t p = 0; p < TG_PRIORITIES; p++) {
         struct tg_lane_options o = {.rows = RIG_ROWS, .in_stride = 64, .out_stride = 64, .bit = p};
         o.priority = (uint8_t)p;
-        rig.lanes[p] = lanes[p].by_class[0] = by_bit[p] = tg_lane_create(&rig.arena, &o);
+        o.executor = (uint8_t)number;
+        link->by_bit[p] = lanes[p].by_class[0] = tg_lane_create(&rig.arena, &o);
     }
-    rig.ts.lanes = lanes;
-    rig.ts.by_bit = by_bit;
-    rig.ts.bit_words = 1;
+}
+
+/* Between the worker and whom the instance is served by. */
+static void make_links(const struct rig_options *o)
+{
+    uint32_t count = o->devices + 1;
+    rig.ts.link_count = count;
+    rig.ts.lanes = tg_arena_alloc(&rig.arena, count * TG_PRIORITIES * sizeof(*rig.ts.lanes), 64);
+    rig.instance.executors = (((1u << o->devices) - 1) << 1) | o->spare;
+    for (uint32_t n = 0; n < count; n++)
+        if (tg_instance_served_by(&rig.instance, n))
+            make_link(n, &rig.ts.lanes[n * TG_PRIORITIES]);
+}
+
+static void make_spread(uint32_t devices)
+{
+    struct spread_options o = {.worker_count = 1, .executor_count = devices + 1, .instance_count = 1, .pace = rig.pace};
+    o.loads = tg_arena_alloc(&rig.arena, sizeof(*o.loads), TG_CACHE_SEPARATION);
+    for (uint32_t n = 1; n <= devices; n++)
+        rig.pace[n] = tg_arena_alloc(&rig.arena, sizeof(struct tg_pace), TG_CACHE_SEPARATION);
+    cr_assert_eq(spread_init(&rig.spread, &rig.arena, &o), 0);
+    rig.ts.spread = &rig.spread;
 }
 
 void rig_open(const struct rig_options *o)
@@ -119,9 +141,10 @@ void rig_open(const struct rig_options *o)
     rig.metrics.intent_slots = 2;
     rig.metrics.tasks = tg_arena_alloc(&rig.arena, 2 * sizeof(*rig.metrics.tasks), TG_CACHE_SEPARATION);
     rig.door.ready = on_ready;
-    make_lanes();
-    rig.ts.executor = new_doorbell();
-    rig.ts.doorbell = rig.admission.workers[0] = new_doorbell();
+    make_links(o);
+    if (o->devices > 1)
+        make_spread(o->devices);
+    rig.ts.doorbell = rig.admission.workers[0] = new_doorbell(o->devices + 1);
     rig.ts.wheel = &rig.wheel;
     rig.ts.buffers = &rig.buffers;
     rig.ts.admission = &rig.admission;
@@ -143,11 +166,11 @@ void rig_check_empty(void)
     cr_assert_eq(atomic_load_explicit(&rig.admission.waiting, memory_order_relaxed), 0);
     cr_assert_eq(rig.wheel.armed, 0, "%u timers are left", rig.wheel.armed);
     cr_assert_eq(rig.ts.waiting_count, 0);
-    for (uint32_t p = 0; p < TG_PRIORITIES; p++) {
+    for (uint32_t p = 0; p < TG_PRIORITIES; p++)
         cr_assert_null(rig.ts.waiting[p].head);
-        cr_assert_eq(tg_lane_used(rig.lanes[p]), 0, "%u rows of lane %u are lost", tg_lane_used(rig.lanes[p]),
-                     p);
-    }
+    for (uint32_t i = 0; i < TG_ARRAY_SIZE(rig.lanes); i++)
+        if (rig.lanes[i])
+            cr_assert_eq(tg_lane_used(rig.lanes[i]), 0, "%u rows of lane %u are lost", tg_lane_used(rig.lanes[i]), i);
     for (uint32_t c = 0; c < BUFFER_CLASSES; c++)
         cr_assert_eq(rig.buffers.classes[c].used, 0, "buffers of class %u are lost", c);
 }
@@ -179,15 +202,22 @@ void rig_turn(uint64_t ns)
 
 /* ---- the executor ---------------------------------------------------------------------------------- */
 
-uint32_t rig_take(void)
+static void take_from(const struct task_link *link)
 {
-    for (uint64_t bits = tg_doorbell_take(rig.ts.executor, 0, 0); bits; bits &= bits - 1) {
-        struct tg_lane *lane = rig.ts.by_bit[__builtin_ctzll(bits)];
+    for (uint64_t bits = tg_doorbell_take(link->doorbell, 0, 0); bits; bits &= bits - 1) {
+        struct tg_lane *lane = link->by_bit[__builtin_ctzll(bits)];
         while (tg_lane_ready(lane) > 0) {
             rig.running[rig.running_count].lane = lane;
             rig.running[rig.running_count++].cursor = tg_lane_take(lane, 1);
         }
     }
+}
+
+uint32_t rig_take(void)
+{
+    for (uint32_t n = 0; n < rig.ts.link_count; n++)
+        if (rig.ts.links[n].bit_words > 0)
+            take_from(&rig.ts.links[n]);
     return rig.running_count;
 }
 
@@ -198,7 +228,7 @@ void rig_complete(uint32_t i, enum tg_status status)
     rig.running[i] = rig.running[--rig.running_count];
     tg_lane_row(lane, cursor)->status = (uint16_t)status;
     tg_lane_complete(lane, cursor, 1);
-    tg_doorbell_ring(rig.ts.doorbell, 0, lane->bit);
+    tg_doorbell_ring(rig.ts.doorbell, lane->executor, lane->bit);
 }
 
 void rig_run_all(void)

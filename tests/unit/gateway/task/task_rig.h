@@ -18,7 +18,11 @@
 
 struct rig_options {
     uint32_t max_concurrent, wait_ms;
+    uint32_t devices; /* that serve the instance, numbered from 1; 0: the cpu's executor does */
+    bool spare;       /* which stands in for them */
 };
+
+#define RIG_DEVICES_MAX 2
 
 struct rig {
     struct tasks ts;
@@ -29,7 +33,10 @@ struct rig {
     struct buffer_pool buffers;
     struct admission admission;
     struct metrics metrics;
-    struct tg_lane *lanes[TG_PRIORITIES];
+    struct tg_lane *lanes[(RIG_DEVICES_MAX + 1) * TG_PRIORITIES]; /* by number of the executor */
+    struct spread spread;
+    struct spread_load *loads;
+    struct tg_pace *pace[RIG_DEVICES_MAX + 1];
     struct task_door door;
     /* what the door was told */
     uint32_t ready_calls, resumed;
@@ -38,7 +45,7 @@ struct rig {
     struct {
         struct tg_lane *lane;
         uint32_t cursor;
-    } running[TG_PRIORITIES * RIG_ROWS];
+    } running[(RIG_DEVICES_MAX + 1) * TG_PRIORITIES * RIG_ROWS];
     uint32_t running_count;
     uint32_t buffers_got; /* classes' use at the start, to compare with the end */
 };
@@ -56,7 +63,7 @@ struct task *rig_offer(enum tg_priority p, uint32_t rows, uint32_t timeout_ms);
 /** What a worker does between two looks at the network; the clock moves on by @ns first. */
 void rig_turn(uint64_t ns);
 
-/** Executor: take what is published. Returns the number of rows it holds now. */
+/** Executors: take what is published. Returns the number of rows they hold now. */
 uint32_t rig_take(void);
 /** Executor: complete the @i-th row it holds, and ring. */
 void rig_complete(uint32_t i, enum tg_status status);

@@ -271,28 +271,6 @@ Test(task, rows_of_a_cancelled_task_do_not_reach_the_next_in_its_slot)
 
 /* ---- a device that is out of service ---------------------------------------------------------------- */
 
-Test(task, is_refused_while_the_device_is_withdrawn)
-{
-    ready_change(&rig.admission, READY_DEVICE_WITHDRAWN, 0);
-    atomic_store_explicit(&rig.admission.device_retry_ms, 1500, memory_order_relaxed);
-    struct task *t = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS);
-    cr_assert_eq(t->status, TG_DEVICE);
-    cr_assert_eq(t->retry_after_ms, 1500);
-    cr_assert_eq(outcomes(OUTCOME_REFUSED, TG_REALTIME), 1);
-    rig_answer(t);
-    rig_check_empty();
-}
-
-Test(task, is_taken_while_the_device_comes_up_again)
-{
-    ready_change(&rig.admission, READY_DEVICE_RESTARTING, 0);
-    struct task *t = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS);
-    cr_assert_eq(t->state, TASK_RUNNING);
-    rig_run_all();
-    rig_answer(t);
-    rig_check_empty();
-}
-
 Test(task, is_an_error_and_no_refusal_if_the_device_goes_while_it_runs)
 {
     struct task *t = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS);
