@@ -4,6 +4,7 @@
 #define TG_GPU_PROBE_H
 
 #include "gpu/backend.h"
+#include "tg/gpu.h"
 
 struct gpu_probe {
     int rc; /* 0, or negative errno with the reason */

@@ -154,13 +154,13 @@ static void tell(struct reviewer *r)
     const struct topology_plan *p = r->plan;
     char executors[64] = "executors inline";
     uint32_t gpus = 0;
+    int n = 0;
     for (uint32_t i = 0; i < p->executor_count; i++)
         gpus += p->executors[i].device >= 0;
     if (p->executor_count > 0)
-        snprintf(executors, sizeof(executors), "%u executor%s%s", PLURAL(p->executor_count),
-                 gpus < p->executor_count || !p->pinned ? ""
-                 : gpus == 1                            ? " by the GPU"
-                                                        : " by the GPUs");
+        n = snprintf(executors, sizeof(executors), "%u executor%s", PLURAL(p->executor_count));
+    if (gpus > 0 && p->pinned)
+        snprintf(executors + n, sizeof(executors) - (size_t)n, ", %u by %s", gpus, gpus == 1 ? "its GPU" : "their GPUs");
     snprintf(r->out->what, sizeof(r->out->what), "%u worker%s%s, %s, %u core%s on %u node%s; %s: %s",
              PLURAL(p->worker_count), r->wish->nics.count && p->pinned ? " by the network card" : "",
              executors, PLURAL(machine_cores_allowed(r->machine)), PLURAL(r->machine->node_count),

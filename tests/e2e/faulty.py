@@ -61,6 +61,8 @@ class Load(threading.Thread):
 
 class Faulty:
     """A gateway with its device in a process, and what is common to all tests."""
+    kind = "fault"  # devices are called so, and numbered
+
     def start(self, *flags, settings="cpu", deaths_max=0, **options):
         """@settings of several devices have a | between them."""
         self.g = Gateway("--server.workers=2", "--executor.mode=process", "--executor.device=fault",
@@ -96,7 +98,7 @@ class Faulty:
         return self.of_device("up", device) == 1
 
     def of_device(self, name, device):
-        return self.metrics()[("taskgate_device_" + name, (("device", "fault%d" % device),))]
+        return self.metrics()[("taskgate_device_" + name, (("device", "%s%d" % (self.kind, device)),))]
 
     def readiness(self):
         answer = self.g.ask(get("/readyz", "Connection: close"))

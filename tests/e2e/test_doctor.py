@@ -163,12 +163,13 @@ class Host(Asked):
     def test_a_plan_with_everybody_near_is_told_in_short(self):
         found = self.look("placement", "--server.workers=4", "--executor.mode=thread")
         self.assertEqual((found["level"], found["todo"]), ("ok", ""), found)
-        self.assertRegex(found["what"], r"^4 workers, 1 executor by the GPU, 128 cores on 2 nodes; pinned: ")
+        self.assertRegex(found["what"], r"^4 workers, 9 executors, 8 by their GPUs, 128 cores on 2 nodes; pinned: ")
 
     def test_an_executor_far_from_its_gpu(self):
-        found = self.look("placement", "--server.workers=1", "--executor.mode=thread", "--topology.executor_cpus=100")
+        found = self.look("placement", "--server.workers=1", "--executor.mode=thread",
+                          "--topology.executor_cpus=1,100,2,3,4,65,66,67,68")  # the cpu's executor comes first
         self.assertEqual(found["level"], "warn")
-        self.assertIn("executor 0 on cpu 100 and its rows are on node 1, its GPU 0000:01:00.0 is on node 0", found["what"])
+        self.assertIn("executor 1 on cpu 100 and its rows are on node 1, its GPU 0000:01:00.0 is on node 0", found["what"])
         self.assertIn("topology.executor_cpus", found["todo"])
 
     def test_threads_that_share_a_core(self):

@@ -27,14 +27,13 @@ def uuid(n):
 
 
 class Emulated(Faulty):
+    kind = "cuda"
+
     def start(self, *flags, gpu="device=all", count=3, deaths_max=1, env=None, **options):
         lines = "|".join("%s,%s" % (line, QUICK) for line in gpu.split("|"))
         self.g = Gateway("--server.workers=2", "--executor.gpu=" + lines, "--executor.deaths_max=%d" % deaths_max,
                          "--executor.retry_ms=600000", *flags, config=CONFIG, command=(EMULATED,),
                          env={"EMULATED_DEVICES": str(count), **(env or {})}, **options)
-
-    def of_device(self, name, device):
-        return self.metrics()[("taskgate_device_" + name, (("device", "cuda%d" % device),))]
 
     def uuids(self):
         return [dict(labels)["gpu"] for name, labels in sorted(self.metrics()) if name == "taskgate_device_info"]

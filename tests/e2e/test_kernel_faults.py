@@ -9,9 +9,9 @@ import unittest
 
 import harness
 from client import Client, post_task
+from faulty import Faulty
 from gateway import Gateway, wait_for
 from kernels import KERNEL, NVRTC, WILD, Sources, table, without_nvrtc
-from test_device_faults import Faulty
 
 # A crash is what is to be seen, not what a sanitizer says of it.
 CRASHES = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":handle_segv=0:handle_sigbus=0"}
@@ -21,6 +21,8 @@ ECHO = '\n[runner.echo]\ntype = "echo"\nmax_batch = 16\n'
 
 
 class OnDevice(Sources, Faulty):
+    kind = "cuda"
+
     def start(self, *flags):
         self.g = Gateway("--server.workers=2", "--executor.mode=process", "--executor.device=cuda",
                          "--executor.deaths_max=0", *DEVICE, *flags, config=table(self.source(WILD)) + ECHO, env=CRASHES)

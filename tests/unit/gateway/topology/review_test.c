@@ -56,7 +56,7 @@ Test(review, a_plan_with_everybody_near_is_fine_and_told_in_short)
     struct topology_review r = review_of(m, &w);
     cr_expect_eq(r.concerns, 0u, "%s", r.what);
     cr_expect_str_eq(
-        r.what, "4 workers by the network card, 2 executors by the GPUs, 32 cores on 2 nodes; pinned: each "
+        r.what, "4 workers by the network card, 2 executors, 2 by their GPUs, 32 cores on 2 nodes; pinned: each "
                 "worker and executor has a core of its own");
     cr_expect_str_eq(r.todo, "");
     free(m);
