@@ -60,7 +60,9 @@ class Gateway:
         self.state_dir = os.path.join(self.folder.name, "state")
         self.write_config(config)
         self.stopped = False
-        command = [*command, "serve", "--config", self.config_path, "--server.listen=127.0.0.1:0", *flags]
+        # What is not about time limits of tasks has time enough; a flag of the test's own comes later, and wins.
+        command = [*command, "serve", "--config", self.config_path, "--server.listen=127.0.0.1:0", "--task.timeout_ms=60000",
+                   *flags]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, bufsize=0,
                                         env=clean_environment({"IICP_HOME": self.state_dir, **(env or {})}))

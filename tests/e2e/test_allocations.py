@@ -29,7 +29,7 @@ def one_of_each():
         (post_task(KNN, {"vector": [1], "k": 3}), 422),
         (post_task("urn:iicp:intent:x.nobody:none:v1", 1), 422),
         (post("{\"task_id\":"), 400),
-        (noop(300, timeout_ms=100), 504),
+        (noop(3000, timeout_ms=100), 504),
         (get("/iicp/health"), 200),
         (get("/metrics"), 200),
         (get("/nowhere"), 404),
