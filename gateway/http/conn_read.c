@@ -392,6 +392,14 @@ void conn_received(struct http *h, struct conn *c, char *data, size_t len)
     settle(h, c, was_mid_request);
 }
 
+/* What came too early is read, and nothing comes behind it: a request that is not whole now never will be. */
+static void end_of_input(struct http *h, struct conn *c)
+{
+    if (conn_mid_request(c))
+        c->phase = CONN_DISCARD;
+    conn_mark_dirty(h, c);
+}
+
 void conn_request_timeout(struct http *h, struct conn *c)
 {
     drop_input(h, c);
@@ -407,7 +415,9 @@ void conn_resume_reading(struct http *h, struct conn *c)
         read_buffered(h, c);
     if (conn_gone(c))
         return;
-    if (!c->paused && !c->eof && c->phase != CONN_DISCARD)
+    if (c->eof)
+        end_of_input(h, c);
+    else if (!c->paused && c->phase != CONN_DISCARD)
         h->net->ops->receive_start(h->net, &c->net);
     conn_arm(h, c);
 }

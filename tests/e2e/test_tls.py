@@ -500,6 +500,21 @@ class Data(Secured):
                 self.assertEqual(c.ask(HEALTH).status, 200)
 
 
+@variants(modes=("inline", "thread"))
+class EarlyEnd(Secured):
+    tls_flags = ("--limits.pipeline=4",)
+
+    def test_close_notify_behind_more_requests_than_may_wait_still_gets_all_answers(self):
+        for rest in (b"", HEALTH[:10]):
+            w = self.wire()
+            w.handshake()
+            w.tls.write(HEALTH * 21 + rest)
+            w.say_goodbye()
+            answers = [w.read() for _ in range(21)]
+            self.assertEqual([a.closes for a in answers], [False] * 20 + [True])
+            self.assertTrue(w.closed() and w.ended)
+
+
 @variants()
 class Draining(Secured):
     def test_what_was_accepted_is_answered_before_the_end(self):
