@@ -127,6 +127,12 @@ static bool wants_gzip(const struct http *h, const struct http_head *head, const
            http_accepts_gzip(http_header_str(base, head, HTTP_H_ACCEPT_ENCODING));
 }
 
+/* The limit may have been lowered below what a connection has had already. */
+static bool had_its_share(const struct http *h, const struct conn *c)
+{
+    return h->settings->requests_max > 0 && c->requests >= h->settings->requests_max;
+}
+
 /* The last byte of a request is in. */
 static void serve(struct http *h, struct conn *c, const struct http_head *head, const char *base, struct tg_str body)
 {
@@ -139,7 +145,7 @@ static void serve(struct http *h, struct conn *c, const struct http_head *head, 
     t->minor = head->minor;
     t->head_only = head->method == HTTP_HEAD;
     t->gzip = wants_gzip(h, head, base);
-    t->close_after = !head->keep_alive || h->draining || c->requests == h->settings->requests_max;
+    t->close_after = !head->keep_alive || h->draining || had_its_share(h, c);
     c->phase = t->close_after ? CONN_DISCARD : CONN_HEAD;
     c->scanned = 0;
     c->need = 0;
