@@ -624,6 +624,31 @@ class Clients(Secured):
     def test_none(self):
         self.assertEqual(self.outcomes("none"), (200, 200, 200))
 
+    def known(self, g, identity, version):
+        """A client that has a session, as the context and the session."""
+        context = self.context(version)
+        context.load_cert_chain(*identity)
+        with TlsClient(tls_port(g), context) as c:
+            self.assertEqual(c.ask(HEALTH).status, 200)
+            return context, c.sock.session
+
+    def resumes(self, g, context, session):
+        try:
+            with TlsClient(tls_port(g), context, session) as c:
+                self.assertEqual(c.ask(HEALTH).status, 200)
+                return c.sock.session_reused
+        except (ssl.SSLError, Closed, OSError):
+            return False
+
+    def test_a_session_ends_with_the_certificate_behind_it(self):
+        with self.gateway("required") as g:
+            brief = self.authority.issue_for("brief", 20)
+            guests = [self.known(g, brief, v) for v in (V12, V13)]
+            lasting = [self.known(g, self.authority.issue("friend"), v) for v in (V12, V13)]
+            wait_for(lambda: self.outcome(g, brief, V13) == "refused", 60, "the certificate to expire")
+            self.assertEqual([self.resumes(g, *guest) for guest in guests], [False, False])
+            self.assertEqual([self.resumes(g, *guest) for guest in lasting], [True, True])
+
 
 class Live(Secured):
     """Each case has a gateway and certificate files of its own."""
