@@ -7,6 +7,8 @@
 
 /* Room beyond the largest request: what else one receive may carry. */
 #define SLACK_BYTES (64u << 10)
+/* A length that is only announced reserves no memory: so much of a body must have come before it gets its whole room. */
+#define WHOLE_ROOM_PART 16
 
 static enum tg_status status_of_refusal(uint16_t http)
 {
@@ -320,11 +322,15 @@ static void drop_input(struct http *h, struct conn *c)
     c->in = NULL;
 }
 
+static size_t room_for(const struct conn *c, size_t bytes)
+{
+    return bytes >= c->need / WHOLE_ROOM_PART ? TG_MAX(bytes, c->need) : bytes;
+}
+
 /* A request begins to be incomplete, or a paused connection keeps what came too early. */
 static bool grow_input(struct http *h, struct conn *c, size_t more)
 {
-    size_t have = c->in ? c->in->len : 0;
-    size_t want = TG_MAX(have + more, c->need);
+    size_t have = c->in ? c->in->len : 0, want = room_for(c, have + more);
     if (c->in && buffer_capacity(c->in) >= want)
         return true;
     size_t most = h->settings->limits.head_bytes_max + h->settings->body_bytes_max + SLACK_BYTES;
@@ -365,7 +371,7 @@ static void read_buffered(struct http *h, struct conn *c)
     if (used > 0)
         memmove(c->in->data, c->in->data + used, len - used);
     c->in->len = (uint32_t)(len - used);
-    grow_input(h, c, 0); /* a body of known length gets its whole room at once */
+    grow_input(h, c, 0); /* a body of known length gets its whole room early, not piece by piece */
 }
 
 /* After reading: clocks for what is incomplete, and no more input than can be answered. */

@@ -109,5 +109,21 @@ class Beside(harness.Served):
         wait_for(lambda: self.counter("taskgate_connections_open") == 1, 30, "the slow connections to be forgotten")
 
 
+@variants()
+class Announced(harness.Served):
+    def test_bodies_that_are_only_announced_take_nobodys_memory(self):
+        large = post_task(ECHO, "x" * 1900000)
+        slow = [self.g.client() for _ in range(200)]
+        for c in slow:
+            c.send(large[:200])
+        self.assertEqual(self.g.ask(get("/iicp/health")).status, 200)  # behind them
+        with self.g.client() as c:
+            c.send_slowly(large, (100, 70000))
+            self.assertEqual(c.read().status, 200)
+        for c in slow:
+            self.assertTrue(c.silent(0), "nobody was refused")
+            c.close()
+
+
 if __name__ == "__main__":
     harness.main()
