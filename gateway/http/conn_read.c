@@ -47,14 +47,22 @@ static struct task *open_task(struct http *h, struct conn *c)
     return t;
 }
 
-/* Nothing behind this point is served: answer, then close. */
-static void refuse(struct http *h, struct conn *c, enum tg_status status, const char *reason)
+/* A request need not be in order to be one whose answer has no body. One empty line may come first. */
+static bool is_head(struct tg_str request)
+{
+    size_t at = request.len >= 2 && memcmp(request.ptr, "\r\n", 2) == 0 ? 2 : 0;
+    return request.len - at >= 5 && memcmp(request.ptr + at, "HEAD ", 5) == 0;
+}
+
+/* Nothing behind the start of @request is served: answer, then close. */
+static void refuse(struct http *h, struct conn *c, struct tg_str request, enum tg_status status, const char *reason)
 {
     struct task *t = open_task(h, c);
     c->phase = CONN_DISCARD;
     if (!t)
         return;
     t->close_after = true;
+    t->head_only = is_head(request);
     if (reason)
         tg_error_set(&t->error, "", "%s", reason);
     metrics_add(h->metrics, METRIC_REQUESTS_MALFORMED, 1);
@@ -203,7 +211,7 @@ static void serve_with_body(struct http *h, struct conn *c, const char *base, ui
     size_t scanned = 0;
     take_head(h, c, base, c->head_len, &scanned, &taken);
     if (taken.bytes != (int)c->head_len) { /* the limits were lowered meanwhile */
-        refuse(h, c, taken.bytes < 0 ? status_of_refusal(taken.why.status) : TG_HEAD_TOO_LARGE, NULL);
+        refuse(h, c, (struct tg_str){base, c->head_len}, taken.bytes < 0 ? status_of_refusal(taken.why.status) : TG_HEAD_TOO_LARGE, NULL);
         return;
     }
     serve(h, c, taken.head, base, (struct tg_str){base + c->head_len, body_len});
@@ -227,10 +235,10 @@ static size_t read_chunked(struct http *h, struct conn *c, char *data, size_t *l
         serve_with_body(h, c, data, c->body_len);
         return end;
     case HTTP_CHUNKED_FULL:
-        refuse(h, c, TG_TOO_LARGE, NULL);
+        refuse(h, c, (struct tg_str){data, c->head_len}, TG_TOO_LARGE, NULL);
         return 0;
     default:
-        refuse(h, c, TG_BAD_REQUEST, "malformed chunked body");
+        refuse(h, c, (struct tg_str){data, c->head_len}, TG_BAD_REQUEST, "malformed chunked body");
         return 0;
     }
 }
@@ -253,7 +261,7 @@ static size_t read_head(struct http *h, struct conn *c, char *data, size_t *len)
     if (n == 0)
         return 0;
     if (n < 0) {
-        refuse(h, c, status_of_refusal(taken.why.status), taken.why.reason);
+        refuse(h, c, (struct tg_str){data, *len}, status_of_refusal(taken.why.status), taken.why.reason);
         return 0;
     }
     c->head_len = (uint32_t)n;
@@ -263,7 +271,7 @@ static size_t read_head(struct http *h, struct conn *c, char *data, size_t *len)
     }
     if (head->body == HTTP_BODY_LENGTH) {
         if (head->content_length > h->settings->body_bytes_max) {
-            refuse(h, c, TG_TOO_LARGE, NULL);
+            refuse(h, c, (struct tg_str){data, (size_t)n}, TG_TOO_LARGE, NULL);
             return 0;
         }
         c->need = (size_t)n + head->content_length;
@@ -327,6 +335,15 @@ static size_t room_for(const struct conn *c, size_t bytes)
     return bytes >= c->need / WHOLE_ROOM_PART ? TG_MAX(bytes, c->need) : bytes;
 }
 
+/* What came of a request is as much of it as will be read. */
+static void refuse_input(struct http *h, struct conn *c, enum tg_status status)
+{
+    struct tg_str request = c->in ? (struct tg_str){c->in->data, c->in->len} : (struct tg_str){NULL, 0};
+    refuse(h, c, request, status, NULL);
+    if (!conn_gone(c))
+        drop_input(h, c);
+}
+
 /* A request begins to be incomplete, or a paused connection keeps what came too early. */
 static bool grow_input(struct http *h, struct conn *c, size_t more)
 {
@@ -336,8 +353,7 @@ static bool grow_input(struct http *h, struct conn *c, size_t more)
     size_t most = h->settings->limits.head_bytes_max + h->settings->body_bytes_max + SLACK_BYTES;
     struct buffer *b = want <= most ? buffer_get(h->buffers, want) : NULL;
     if (!b) {
-        drop_input(h, c);
-        refuse(h, c, TG_OVERLOADED, NULL);
+        refuse_input(h, c, TG_OVERLOADED);
         return false;
     }
     if (c->in) {
@@ -414,8 +430,7 @@ static void end_of_input(struct http *h, struct conn *c)
 
 void conn_request_timeout(struct http *h, struct conn *c)
 {
-    drop_input(h, c);
-    refuse(h, c, TG_REQUEST_TIMEOUT, NULL);
+    refuse_input(h, c, TG_REQUEST_TIMEOUT);
     conn_arm(h, c);
 }
 
