@@ -63,6 +63,8 @@ static void refuse(struct http *h, struct conn *c, struct tg_str request, enum t
         return;
     t->close_after = true;
     t->head_only = is_head(request);
+    if (status == TG_OVERLOADED)
+        t->retry_after_ms = atomic_load_explicit(&h->tasks->admission->retry_after_s, memory_order_relaxed) * 1000;
     if (reason)
         tg_error_set(&t->error, "", "%s", reason);
     metrics_add(h->metrics, METRIC_REQUESTS_MALFORMED, 1);
