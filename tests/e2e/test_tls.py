@@ -215,6 +215,10 @@ class Handshake(Secured):
                               ("KEYUPDATE", "GET /iicp/health HTTP/1.0\r\n\r\n"), ("HTTP/1.1 200", ""))
         self.assertIn("HTTP/1.1 200", shown)
 
+    def test_early_data_is_not_offered(self):
+        """It could be replayed."""
+        self.assertIn("Max Early Data: 0\n", self.s_client("-tls1_3", ("Max Early Data: 0\n", "Q\n")))
+
     def s_client(self, version, *steps):
         """What openssl's client shows. Each step waits for its mark in that, then types a line: commands are taken only
         as the one line of a read."""
