@@ -7,6 +7,8 @@
 
 /* Room beyond the largest request: what else one receive may carry. */
 #define SLACK_BYTES (64u << 10)
+/* A length that is only announced reserves no memory: so much of a body must have come before it gets its whole room. */
+#define WHOLE_ROOM_PART 16
 
 static enum tg_status status_of_refusal(uint16_t http)
 {
@@ -45,14 +47,24 @@ static struct task *open_task(struct http *h, struct conn *c)
     return t;
 }
 
-/* Nothing behind this point is served: answer, then close. */
-static void refuse(struct http *h, struct conn *c, enum tg_status status, const char *reason)
+/* A request need not be in order to be one whose answer has no body. One empty line may come first. */
+static bool is_head(struct tg_str request)
+{
+    size_t at = request.len >= 2 && memcmp(request.ptr, "\r\n", 2) == 0 ? 2 : 0;
+    return request.len - at >= 5 && memcmp(request.ptr + at, "HEAD ", 5) == 0;
+}
+
+/* Nothing behind the start of @request is served: answer, then close. */
+static void refuse(struct http *h, struct conn *c, struct tg_str request, enum tg_status status, const char *reason)
 {
     struct task *t = open_task(h, c);
     c->phase = CONN_DISCARD;
     if (!t)
         return;
     t->close_after = true;
+    t->head_only = is_head(request);
+    if (status == TG_OVERLOADED)
+        t->retry_after_ms = atomic_load_explicit(&h->tasks->admission->retry_after_s, memory_order_relaxed) * 1000;
     if (reason)
         tg_error_set(&t->error, "", "%s", reason);
     metrics_add(h->metrics, METRIC_REQUESTS_MALFORMED, 1);
@@ -127,6 +139,12 @@ static bool wants_gzip(const struct http *h, const struct http_head *head, const
            http_accepts_gzip(http_header_str(base, head, HTTP_H_ACCEPT_ENCODING));
 }
 
+/* The limit may have been lowered below what a connection has had already. */
+static bool had_its_share(const struct http *h, const struct conn *c)
+{
+    return h->settings->requests_max > 0 && c->requests >= h->settings->requests_max;
+}
+
 /* The last byte of a request is in. */
 static void serve(struct http *h, struct conn *c, const struct http_head *head, const char *base, struct tg_str body)
 {
@@ -139,7 +157,7 @@ static void serve(struct http *h, struct conn *c, const struct http_head *head, 
     t->minor = head->minor;
     t->head_only = head->method == HTTP_HEAD;
     t->gzip = wants_gzip(h, head, base);
-    t->close_after = !head->keep_alive || h->draining || c->requests == h->settings->requests_max;
+    t->close_after = !head->keep_alive || h->draining || had_its_share(h, c);
     c->phase = t->close_after ? CONN_DISCARD : CONN_HEAD;
     c->scanned = 0;
     c->need = 0;
@@ -195,7 +213,7 @@ static void serve_with_body(struct http *h, struct conn *c, const char *base, ui
     size_t scanned = 0;
     take_head(h, c, base, c->head_len, &scanned, &taken);
     if (taken.bytes != (int)c->head_len) { /* the limits were lowered meanwhile */
-        refuse(h, c, taken.bytes < 0 ? status_of_refusal(taken.why.status) : TG_HEAD_TOO_LARGE, NULL);
+        refuse(h, c, (struct tg_str){base, c->head_len}, taken.bytes < 0 ? status_of_refusal(taken.why.status) : TG_HEAD_TOO_LARGE, NULL);
         return;
     }
     serve(h, c, taken.head, base, (struct tg_str){base + c->head_len, body_len});
@@ -219,10 +237,10 @@ static size_t read_chunked(struct http *h, struct conn *c, char *data, size_t *l
         serve_with_body(h, c, data, c->body_len);
         return end;
     case HTTP_CHUNKED_FULL:
-        refuse(h, c, TG_TOO_LARGE, NULL);
+        refuse(h, c, (struct tg_str){data, c->head_len}, TG_TOO_LARGE, NULL);
         return 0;
     default:
-        refuse(h, c, TG_BAD_REQUEST, "malformed chunked body");
+        refuse(h, c, (struct tg_str){data, c->head_len}, TG_BAD_REQUEST, "malformed chunked body");
         return 0;
     }
 }
@@ -245,7 +263,7 @@ static size_t read_head(struct http *h, struct conn *c, char *data, size_t *len)
     if (n == 0)
         return 0;
     if (n < 0) {
-        refuse(h, c, status_of_refusal(taken.why.status), taken.why.reason);
+        refuse(h, c, (struct tg_str){data, *len}, status_of_refusal(taken.why.status), taken.why.reason);
         return 0;
     }
     c->head_len = (uint32_t)n;
@@ -255,7 +273,7 @@ static size_t read_head(struct http *h, struct conn *c, char *data, size_t *len)
     }
     if (head->body == HTTP_BODY_LENGTH) {
         if (head->content_length > h->settings->body_bytes_max) {
-            refuse(h, c, TG_TOO_LARGE, NULL);
+            refuse(h, c, (struct tg_str){data, (size_t)n}, TG_TOO_LARGE, NULL);
             return 0;
         }
         c->need = (size_t)n + head->content_length;
@@ -314,18 +332,30 @@ static void drop_input(struct http *h, struct conn *c)
     c->in = NULL;
 }
 
+static size_t room_for(const struct conn *c, size_t bytes)
+{
+    return bytes >= c->need / WHOLE_ROOM_PART ? TG_MAX(bytes, c->need) : bytes;
+}
+
+/* What came of a request is as much of it as will be read. */
+static void refuse_input(struct http *h, struct conn *c, enum tg_status status)
+{
+    struct tg_str request = c->in ? (struct tg_str){c->in->data, c->in->len} : (struct tg_str){NULL, 0};
+    refuse(h, c, request, status, NULL);
+    if (!conn_gone(c))
+        drop_input(h, c);
+}
+
 /* A request begins to be incomplete, or a paused connection keeps what came too early. */
 static bool grow_input(struct http *h, struct conn *c, size_t more)
 {
-    size_t have = c->in ? c->in->len : 0;
-    size_t want = TG_MAX(have + more, c->need);
+    size_t have = c->in ? c->in->len : 0, want = room_for(c, have + more);
     if (c->in && buffer_capacity(c->in) >= want)
         return true;
     size_t most = h->settings->limits.head_bytes_max + h->settings->body_bytes_max + SLACK_BYTES;
     struct buffer *b = want <= most ? buffer_get(h->buffers, want) : NULL;
     if (!b) {
-        drop_input(h, c);
-        refuse(h, c, TG_OVERLOADED, NULL);
+        refuse_input(h, c, TG_OVERLOADED);
         return false;
     }
     if (c->in) {
@@ -359,7 +389,7 @@ static void read_buffered(struct http *h, struct conn *c)
     if (used > 0)
         memmove(c->in->data, c->in->data + used, len - used);
     c->in->len = (uint32_t)(len - used);
-    grow_input(h, c, 0); /* a body of known length gets its whole room at once */
+    grow_input(h, c, 0); /* a body of known length gets its whole room early, not piece by piece */
 }
 
 /* After reading: clocks for what is incomplete, and no more input than can be answered. */
@@ -392,10 +422,17 @@ void conn_received(struct http *h, struct conn *c, char *data, size_t len)
     settle(h, c, was_mid_request);
 }
 
+/* What came too early is read, and nothing comes behind it: a request that is not whole now never will be. */
+static void end_of_input(struct http *h, struct conn *c)
+{
+    if (conn_mid_request(c))
+        c->phase = CONN_DISCARD;
+    conn_mark_dirty(h, c);
+}
+
 void conn_request_timeout(struct http *h, struct conn *c)
 {
-    drop_input(h, c);
-    refuse(h, c, TG_REQUEST_TIMEOUT, NULL);
+    refuse_input(h, c, TG_REQUEST_TIMEOUT);
     conn_arm(h, c);
 }
 
@@ -407,7 +444,9 @@ void conn_resume_reading(struct http *h, struct conn *c)
         read_buffered(h, c);
     if (conn_gone(c))
         return;
-    if (!c->paused && !c->eof && c->phase != CONN_DISCARD)
+    if (c->eof)
+        end_of_input(h, c);
+    else if (!c->paused && c->phase != CONN_DISCARD)
         h->net->ops->receive_start(h->net, &c->net);
     conn_arm(h, c);
 }

@@ -308,7 +308,7 @@ void conn_flush(struct http *h, struct conn *c)
         send_next(h, c);
     if (conn_gone(c))
         return;
-    if (!c->out && (c->close_after || (c->eof && !c->first)))
+    if (!c->out && (c->close_after || (c->eof && !c->first && !c->paused)))
         end(h, c);
     else if (c->paused && c->pending <= h->settings->pipeline_max / 2 && !c->close_after)
         conn_resume_reading(h, c);
@@ -337,7 +337,7 @@ void conn_sent(struct http *h, struct conn *c, int result)
         return;
     }
     release_sent(h, c);
-    if (h->draining && !c->first && !conn_mid_request(c))
+    if (h->draining && !c->first && !c->paused && !conn_mid_request(c))
         c->close_after = true; /* its last answer was written when the end was not yet near */
     if (c->out || c->first || c->close_after || c->eof || c->paused) {
         conn_mark_dirty(h, c);

@@ -14,7 +14,8 @@
 #define EVENTS_PER_TURN 512
 #define ACCEPTS_PER_TURN 64
 #define RECEIVE_BYTES (64u << 10)
-#define ACCEPT_RETRY_NS (20 * NS_PER_MS)
+#define LISTENERS_MAX 16
+#define ACCEPT_RETRY_NS (20 * NS_PER_MS) /* after EMFILE and the like */
 
 /* epoll data: what kind of descriptor, and its number. */
 enum kind { KIND_LISTENER, KIND_WAKE, KIND_CONN };
@@ -24,7 +25,7 @@ struct watch {
     const char *data; /* being sent */
     size_t len;
     uint32_t events; /* registered interest */
-    bool registered, hangup;
+    bool registered;
 };
 
 struct epoll_loop {
@@ -32,7 +33,9 @@ struct epoll_loop {
     struct net_options options;
     int epoll_fd;
     bool accepting;
-    uint64_t accept_retry_ns;
+    uint64_t accept_retry_ns; /* 0: nothing to retry */
+    uint32_t listener_count;
+    int listeners[LISTENERS_MAX];
     uint32_t closing_count; /* closed while their events may still be in this turn's list */
     struct watch *watches;
     struct net_conn **closing;
@@ -59,17 +62,35 @@ static void interest(struct epoll_loop *l, struct net_conn *nc)
 
 /* ---- the table's operations ---------------------------------------------------------------------------- */
 
+static int watch_listener(const struct epoll_loop *l, int fd)
+{
+    struct epoll_event e = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.u64 = encode(KIND_LISTENER, (uint32_t)fd)};
+    return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
+}
+
+/* Who waits there unanswered would end every sleep; closing a descriptor that others share does not help. */
+static void leave_listeners(const struct epoll_loop *l)
+{
+    for (uint32_t i = 0; i < l->listener_count; i++)
+        epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, l->listeners[i], NULL);
+}
+
 static int epoll_listen(struct net *net, int fd)
 {
     struct epoll_loop *l = (struct epoll_loop *)net;
-    struct epoll_event e = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.u64 = encode(KIND_LISTENER, (uint32_t)fd)};
+    if (l->listener_count == LISTENERS_MAX)
+        return -ENOSPC;
+    l->listeners[l->listener_count++] = fd;
     l->accepting = true;
-    return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
+    return watch_listener(l, fd);
 }
 
 static void epoll_accept_stop(struct net *net)
 {
-    ((struct epoll_loop *)net)->accepting = false;
+    struct epoll_loop *l = (struct epoll_loop *)net;
+    l->accepting = false;
+    l->accept_retry_ns = 0;
+    leave_listeners(l);
 }
 
 static void epoll_receive_start(struct net *net, struct net_conn *nc)
@@ -124,9 +145,11 @@ static void epoll_send(struct net *net, struct net_conn *nc, const char *data, s
     push_and_report(l, nc);
 }
 
+/* Errors and hang-ups are always reported. */
 static void epoll_watch_hangup(struct net *net, struct net_conn *nc)
 {
-    ((struct epoll_loop *)net)->watches[nc->index].hangup = true; /* errors and hang-ups are always reported */
+    (void)net;
+    (void)nc;
 }
 
 /* The slot must outlive this turn's events: it is handed back when they are through. */
@@ -156,6 +179,20 @@ static void add_conn(struct epoll_loop *l, int listener, int fd)
     interest(l, nc);
 }
 
+/* No descriptor or no memory is left: look again in a while. */
+static void pause_accepting(struct epoll_loop *l)
+{
+    l->accept_retry_ns = clock_now_ns() + ACCEPT_RETRY_NS;
+    leave_listeners(l);
+}
+
+static void resume_accepting(struct epoll_loop *l)
+{
+    l->accept_retry_ns = 0;
+    for (uint32_t i = 0; i < l->listener_count; i++)
+        watch_listener(l, l->listeners[i]);
+}
+
 static void on_listener(struct epoll_loop *l, int listener)
 {
     for (uint32_t i = 0; i < ACCEPTS_PER_TURN && l->accepting && l->accept_retry_ns == 0; i++) {
@@ -163,7 +200,7 @@ static void on_listener(struct epoll_loop *l, int listener)
         if (fd >= 0)
             add_conn(l, listener, fd);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            l->accept_retry_ns = clock_now_ns() + ACCEPT_RETRY_NS;
+            pause_accepting(l);
         else if (errno != EINTR && errno != ECONNABORTED)
             return;
     }
@@ -230,7 +267,7 @@ static int timeout_ms(struct epoll_loop *l, uint64_t timeout_ns)
 {
     if (l->accept_retry_ns) {
         if (clock_now_ns() >= l->accept_retry_ns)
-            l->accept_retry_ns = 0;
+            resume_accepting(l);
         timeout_ns = TG_MIN(timeout_ns, ACCEPT_RETRY_NS);
     }
     if (timeout_ns == UINT64_MAX)

@@ -101,6 +101,26 @@ static int on_ticket(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *ciphe
                 : open_ticket(c, name, iv, cipher, mac, SSL_version(ssl) == TLS1_3_VERSION);
 }
 
+/* A ticket must not outlive the client certificate behind it: each use brings a new one, so it could live for ever. */
+static bool is_outlived(SSL_SESSION *session)
+{
+    const X509 *client = SSL_SESSION_get0_peer(session);
+    return client && X509_cmp_current_time(X509_get0_notAfter(client)) <= 0;
+}
+
+static SSL_TICKET_RETURN on_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_len,
+                                   SSL_TICKET_STATUS status, void *context)
+{
+    (void)ssl;
+    (void)name;
+    (void)name_len;
+    (void)context;
+    bool good = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
+    if (!good || is_outlived(session))
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 /* ---- protocol ------------------------------------------------------------------------------------ */
 
 /* A client that offers only what we do not speak is told so: nothing good comes of one side believing in
@@ -134,7 +154,8 @@ static bool set_protocol(struct tls_context *c, SSL_CTX *ctx, bool only_1_3)
     return SSL_CTX_set_min_proto_version(ctx, only_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_ciphersuites(ctx, SUITES_1_3) == 1 && SSL_CTX_set_cipher_list(ctx, SUITES_1_2) == 1 &&
            SSL_CTX_set1_groups_list(ctx, GROUPS) == 1 && SSL_CTX_set1_sigalgs_list(ctx, SIGNATURES) == 1 &&
-           SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) == 1;
+           SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) == 1 &&
+           SSL_CTX_set_session_ticket_cb(ctx, NULL, on_opened, NULL) == 1;
 }
 
 /* ---- certificates -------------------------------------------------------------------------------- */

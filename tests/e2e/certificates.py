@@ -1,11 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates for the tests: made with the openssl command in a folder that goes away with them."""
+import datetime
 import os
 import subprocess
 import tempfile
 
 CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
 RSA = ("-newkey", "rsa:2048")
+EXACT = """[ca]
+default_ca = exact
+[exact]
+database = %s
+new_certs_dir = %s
+rand_serial = yes
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
+"""
 
 
 def openssl(*args):
@@ -37,6 +49,18 @@ class Authority:
         openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.path(self.name + ".key"),
                 "-CAcreateserial", "-out", pem, "-days", "2", "-extfile", extra)
         os.chmod(key, 0o600)
+        return pem, key
+
+    def issue_for(self, name, seconds):
+        """Paths of a client's certificate that expires so soon, and of its key: only `openssl ca` counts in seconds."""
+        pem, key, request, config, index = (self.path(name + end) for end in (".pem", ".key", ".csr", ".cnf", ".txt"))
+        for path, text in ((config, EXACT % (index, self.folder.name)), (index, "")):
+            with open(path, "w", encoding="ascii") as f:
+                f.write(text)
+        openssl("req", *CURVE, "-nodes", "-keyout", key, "-out", request, "-subj", "/CN=" + name)
+        end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+        openssl("ca", "-batch", "-notext", "-config", config, "-cert", self.ca, "-keyfile", self.path(self.name + ".key"),
+                "-in", request, "-out", pem, "-startdate", "20250101000000Z", "-enddate", end.strftime("%Y%m%d%H%M%SZ"))
         return pem, key
 
     def close(self):

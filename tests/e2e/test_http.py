@@ -53,6 +53,24 @@ class Methods(harness.Served):
                     self.assertEqual(with_body.header(name), without.header(name), (path, name))
             self.assert_alive(c)
 
+    def test_head_has_no_body_even_if_it_is_refused(self):
+        for status, request in (
+                (413, get("/iicp/health", "Content-Length: %d" % 10 ** 9, method="HEAD")),
+                (400, get("/iicp/health", "Transfer-Encoding: chunked", method="HEAD") + b"zz\r\n"),
+                (400, b"\r\n" + get("/iicp/health", "X : y", method="HEAD")),
+                (417, get("/iicp/health", "Expect: tea", method="HEAD")),
+                (414, get("/" + "a" * 10000, method="HEAD")),
+                (501, get("/iicp/health", "Transfer-Encoding: gzip, chunked", method="HEAD"))):
+            for pieces in (None, (1, 4, 20)):
+                with self.subTest(status=status, pieces=pieces), self.g.client() as c:
+                    if pieces:
+                        c.send_slowly(request, pieces)
+                    else:
+                        c.send(request)
+                    answer = c.read(head_only=True)
+                    self.assertEqual((answer.status, answer.closes), (status, True))
+                    self.assertEqual((c.unread, c.closed()), (b"", True))
+
     def test_get_with_a_body_reads_past_it(self):
         with self.g.client() as c:
             c.send(get("/iicp/health", "Content-Length: 20") + b"GET / HTTP/1.1\r\n\r\nx" + b"y" + get("/nowhere"))

@@ -211,6 +211,17 @@ class Reload(Alone):
         g.wait_active(0)
         g.stop()
 
+    def test_fewer_requests_than_a_connection_has_had_end_it_with_the_next(self):
+        g = self.start(config=RUNNERS + "[limits]\nrequests_per_connection = 100\n")
+        with g.client() as c:
+            for _ in range(5):
+                self.assertFalse(c.ask(get("/iicp/health")).closes)
+            g.write_config(RUNNERS + "[limits]\nrequests_per_connection = 3\n")
+            self.reload(r"requests_per_connection = 3")
+            wait_for(lambda: c.ask(get("/iicp/health")).closes, 30, "the new limit to reach the worker")
+            self.assertTrue(c.closed())
+        g.stop()
+
     def test_a_file_with_problems_changes_nothing(self):
         g = self.start()
         g.write_config(RUNNERS + "[admission]\nmax_concurrent = 7\nbogus = 1\n")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hundreds of clients that send a byte a second: newcomers are served all the while, and the slow ones are cut when
 their time for a head is over. Outcomes and counters only: how fast it goes is measured elsewhere."""
+import select
 import selectors
 import socket
 import threading
@@ -108,6 +109,34 @@ class Beside(harness.Served):
         slow.start()
         slow.join()
         wait_for(lambda: self.counter("taskgate_connections_open") == 1, 30, "the slow connections to be forgotten")
+
+
+@variants()
+class Announced(harness.Served):
+    def test_bodies_that_are_only_announced_take_nobodys_memory(self):
+        large = post_task(ECHO, "x" * 1900000)
+        slow = [self.g.client() for _ in range(200)]
+        for c in slow:
+            c.send(large[:200])
+        self.assertEqual(self.g.ask(get("/iicp/health")).status, 200)  # behind them
+        with self.g.client() as c:
+            c.send_slowly(large, (100, 70000))
+            self.assertEqual(c.read().status, 200)
+        for c in slow:
+            self.assertTrue(c.silent(0), "nobody was refused")
+            c.close()
+
+    def test_a_body_that_finds_no_memory_is_told_when_to_try_again(self):
+        large = post_task(ECHO, "x" * 1900000)
+        held = {c.sock: c for c in [self.g.client() for _ in range(9)]}  # one more than there are buffers of that size
+        for c in held.values():
+            c.send_lossy(large[:400000])
+        refused = select.select(list(held), [], [], 60)[0]
+        answer = held[refused[0]].read()
+        self.assert_error(answer, 503, "overloaded")
+        self.assertEqual((answer.header("retry-after"), answer.json()["error"]["retry_after_ms"]), ("2", 2000))
+        for c in held.values():
+            c.close()
 
 
 if __name__ == "__main__":

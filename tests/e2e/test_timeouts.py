@@ -54,6 +54,12 @@ class Unfinished(Timeouts):
             c.send(post(BODY)[:-1])
             self.late(c, begin, BODY_MS)
 
+    def test_head_without_its_body_gets_none(self):
+        with self.g.client() as c:
+            c.send(get("/iicp/health", "Content-Length: 5", method="HEAD"))
+            self.assertEqual(c.read(head_only=True).status, 408)
+            self.assertEqual((c.unread, c.closed()), (b"", True))
+
     def test_a_trickle_does_not_extend_the_time_of_the_body(self):
         with self.g.client() as c:
             begin = time.monotonic()

@@ -215,6 +215,10 @@ class Handshake(Secured):
                               ("KEYUPDATE", "GET /iicp/health HTTP/1.0\r\n\r\n"), ("HTTP/1.1 200", ""))
         self.assertIn("HTTP/1.1 200", shown)
 
+    def test_early_data_is_not_offered(self):
+        """It could be replayed."""
+        self.assertIn("Max Early Data: 0\n", self.s_client("-tls1_3", ("Max Early Data: 0\n", "Q\n")))
+
     def s_client(self, version, *steps):
         """What openssl's client shows. Each step waits for its mark in that, then types a line: commands are taken only
         as the one line of a read."""
@@ -498,6 +502,21 @@ class Data(Secured):
                 self.assertEqual(c.ask(HEALTH).status, 200)
 
 
+@variants(modes=("inline", "thread"))
+class EarlyEnd(Secured):
+    tls_flags = ("--limits.pipeline=4",)
+
+    def test_close_notify_behind_more_requests_than_may_wait_still_gets_all_answers(self):
+        for rest in (b"", HEALTH[:10]):
+            w = self.wire()
+            w.handshake()
+            w.tls.write(HEALTH * 21 + rest)
+            w.say_goodbye()
+            answers = [w.read() for _ in range(21)]
+            self.assertEqual([a.closes for a in answers], [False] * 20 + [True])
+            self.assertTrue(w.closed() and w.ended)
+
+
 @variants()
 class Draining(Secured):
     def test_what_was_accepted_is_answered_before_the_end(self):
@@ -606,6 +625,31 @@ class Clients(Secured):
 
     def test_none(self):
         self.assertEqual(self.outcomes("none"), (200, 200, 200))
+
+    def known(self, g, identity, version):
+        """A client that has a session, as the context and the session."""
+        context = self.context(version)
+        context.load_cert_chain(*identity)
+        with TlsClient(tls_port(g), context) as c:
+            self.assertEqual(c.ask(HEALTH).status, 200)
+            return context, c.sock.session
+
+    def resumes(self, g, context, session):
+        try:
+            with TlsClient(tls_port(g), context, session) as c:
+                self.assertEqual(c.ask(HEALTH).status, 200)
+                return c.sock.session_reused
+        except (ssl.SSLError, Closed, OSError):
+            return False
+
+    def test_a_session_ends_with_the_certificate_behind_it(self):
+        with self.gateway("required") as g:
+            brief = self.authority.issue_for("brief", 20)
+            guests = [self.known(g, brief, v) for v in (V12, V13)]
+            lasting = [self.known(g, self.authority.issue("friend"), v) for v in (V12, V13)]
+            wait_for(lambda: self.outcome(g, brief, V13) == "refused", 60, "the certificate to expire")
+            self.assertEqual([self.resumes(g, *guest) for guest in guests], [False, False])
+            self.assertEqual([self.resumes(g, *guest) for guest in lasting], [True, True])
 
 
 class Live(Secured):
