@@ -65,6 +65,7 @@ int tg_cuda_saxpy(const struct tg_cuda_batch *batch, uint32_t n);
 #define TG_CUDA_KNN_K_MAX 128
 #define TG_CUDA_KNN_CHUNK 16 /* components that are summed side by side; strides are multiples of it */
 #define TG_CUDA_KNN_SPLITS_MAX 512
+#define TG_CUDA_KNN_PART_ROWS 1024 /* a part of the set below this is over before it has begun */
 
 /* The resident set as the kernels see it. */
 struct tg_cuda_knn {
