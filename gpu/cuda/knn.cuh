@@ -95,6 +95,24 @@ static inline __device__ bool before(const hit &a, const hit &b)
     return a.key < b.key || (a.key == b.key && a.index < b.index);
 }
 
+/* A warp sorts @n hits, a power of two, with nobody last: bitonic, so in place and without a branch on the data. */
+static inline __device__ void sort_hits(hit *hits, uint32_t n)
+{
+    for (uint32_t run = 2; run <= n; run *= 2) {
+        for (uint32_t distance = run / 2; distance > 0; distance /= 2) {
+            for (uint32_t i = threadIdx.x % 32; i < n / 2; i += 32) {
+                const uint32_t at = 2 * i - (i & (distance - 1));
+                const hit a = hits[at], b = hits[at + distance];
+                if ((at & run) == 0 ? before(b, a) : before(a, b)) {
+                    hits[at] = b;
+                    hits[at + distance] = a;
+                }
+            }
+            __syncwarp();
+        }
+    }
+}
+
 /* The warp's first hit, the same in every lane. */
 static inline __device__ hit first_of_warp(hit mine)
 {
