@@ -500,6 +500,7 @@ static __global__ void __launch_bounds__(TG_THREADS, 2)
     const uint32_t row_end = set.rows - first < rows_per_split ? set.rows : first + rows_per_split;
     const struct source from = {w.queries, (const __half *)tensor.halves, set.stride, query, count, row_end};
     const struct share p = share_of(w, b, query, row_end);
+    const bool works = query + p.query < count; /* the whole warp; what it loads is for the others too */
     struct position at = {first, 0};
     sums sum;
     clear(sum);
@@ -511,8 +512,9 @@ static __global__ void __launch_bounds__(TG_THREADS, 2)
         __syncthreads(); /* this step is there, and nobody reads the other buffer any more */
         if (next.row < row_end)
             load_both(s, buffer ^ 1, from, next);
-        multiply(&s.queries[buffer][p.query * PIECES], &s.rows[buffer][p.row * PIECES], sum);
-        if (next.component == 0) {
+        if (works)
+            multiply(&s.queries[buffer][p.query * PIECES], &s.rows[buffer][p.row * PIECES], sum);
+        if (works && next.component == 0) {
             keep_least(s, p, (const struct bound *)tensor.bounds, set.groups, sum, at.row + p.row);
             clear(sum);
         }

@@ -19,7 +19,8 @@ enum {
     OPTION_METRIC,
     OPTION_STORAGE,
     OPTION_K_MAX,
-    OPTION_VECTORS_MAX
+    OPTION_VECTORS_MAX,
+    OPTION_TENSOR
 };
 
 static const struct tg_option knn_options[] = {
@@ -38,6 +39,8 @@ static const struct tg_option knn_options[] = {
                       "most neighbours a task may ask for"},
     [OPTION_VECTORS_MAX] = {"vectors_max", TG_OPTION_INTEGER, "64", 1, KNN_VECTORS_MAX, NULL,
                             "most vectors of one task"},
+    [OPTION_TENSOR] = {"tensor", TG_OPTION_CHOICE, "auto", 0, 0, "auto|off",
+                       "auto: a GPU uses its tensor cores for many queries at once; the answers are the same"},
 };
 
 /* ---- create ---------------------------------------------------------------------------------- */
@@ -180,6 +183,7 @@ static int knn_create(const struct tg_host *host, const union tg_value *values, 
     knn->kernel = knn_kernel_best();
     knn->k_max = TG_MIN((uint32_t)values[OPTION_K_MAX].integer, knn->set.rows);
     knn->vectors_max = (uint32_t)values[OPTION_VECTORS_MAX].integer;
+    knn->tensor = strcmp(values[OPTION_TENSOR].string, "auto") == 0;
     host->log(TG_LOG_INFO, "knn: %u vectors of %u, %s, kernel %s", knn->set.rows, knn->set.dim,
               values[OPTION_METRIC].string, knn->kernel->name);
     *self = knn;

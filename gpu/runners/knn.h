@@ -149,6 +149,7 @@ struct knn {
     const struct knn_kernel *kernel;
     uint32_t k_max; /* at most the resident rows */
     uint32_t vectors_max;
+    bool tensor; /* a GPU may use its tensor cores */
 };
 
 /* row->param of a query */

@@ -79,16 +79,16 @@ Test(kernel_knn_tensor, however_the_cores_add)
 {
     for (int way = EMULATED_FORWARDS; way <= EMULATED_CUT; way++) {
         emulator_sums((enum emulated_sums)way);
-        expect_all_proven(&(struct trial){.rows = 700, .dim = 128, .queries = 33, .k = 10, .splits = 3, .draw = normal},
+        expect_all_proven(&(struct trial){.rows = 500, .dim = 128, .queries = 30, .k = 10, .splits = 3, .draw = normal},
                           (uint64_t)way);
-        expect_all_proven(&(struct trial){.rows = 700, .dim = 96, .queries = 33, .k = 10, .splits = 3, .draw = normal,
+        expect_all_proven(&(struct trial){.rows = 500, .dim = 96, .queries = 30, .k = 10, .splits = 3, .draw = normal,
                                           .metric = KNN_IP, .half = true}, (uint64_t)way);
     }
 }
 
 Test(kernel_knn_tensor, any_number_of_queries)
 {
-    static const uint32_t counts[] = {1, 2, 31, 32, 33, 127, 128, 129, 300};
+    static const uint32_t counts[] = {1, 31, 32, 33, 128, 129, 300};
     for (size_t i = 0; i < TG_ARRAY_SIZE(counts); i++)
         expect_all_proven(&(struct trial){.rows = 300, .dim = 16, .queries = counts[i], .k = 5, .splits = 1 + i % 3,
                                           .draw = normal}, i);
@@ -104,9 +104,9 @@ Test(kernel_knn_tensor, fewer_queries_than_were_captured)
 
 Test(kernel_knn_tensor, any_number_of_neighbours)
 {
-    static const uint32_t ks[] = {1, 2, 8, 9, 32, 33, 64, 100, 127, 128};
+    static const uint32_t ks[] = {1, 8, 9, 33, 64, 100, 128};
     for (size_t i = 0; i < TG_ARRAY_SIZE(ks); i++)
-        expect_all_proven(&(struct trial){.rows = 900, .dim = 33, .queries = 10, .k = ks[i], .splits = 2,
+        expect_all_proven(&(struct trial){.rows = 600, .dim = 33, .queries = 10, .k = ks[i], .splits = 2,
                                           .draw = normal}, i);
 }
 
@@ -185,7 +185,7 @@ static float half_easy(struct stage *s)
 
 Test(kernel_knn_tensor, proven_and_unproven_queries_in_one_batch)
 {
-    for (int way = EMULATED_FORWARDS; way <= EMULATED_CUT; way++) {
+    for (int way = EMULATED_FORWARDS; way <= EMULATED_CUT; way += 2) {
         emulator_sums((enum emulated_sums)way);
         uint32_t left = expect_right(&(struct trial){.rows = 500, .dim = 2, .queries = 150, .k = 3, .splits = 2,
                                                      .draw = half_easy, .half = true}, 5);
@@ -235,13 +235,12 @@ static float (*const extremes[])(struct stage *s) = {huge, tiny, subnormal, all_
 
 Test(kernel_knn_tensor, extreme_magnitudes)
 {
-    for (int way = EMULATED_FORWARDS; way <= EMULATED_CUT; way++)
-        for (size_t i = 0; i < TG_ARRAY_SIZE(extremes); i++)
-            for (uint32_t m = KNN_L2; m <= KNN_COSINE; m++) {
-                emulator_sums((enum emulated_sums)way);
-                expect_right(&(struct trial){.rows = 300, .dim = 18, .queries = 20, .k = 7, .splits = 2,
-                                             .draw = extremes[i], .metric = (enum knn_metric)m}, m);
-            }
+    for (size_t i = 0; i < TG_ARRAY_SIZE(extremes); i++)
+        for (uint32_t m = KNN_L2; m <= KNN_COSINE; m++) {
+            emulator_sums((enum emulated_sums)((i + m) % 3));
+            expect_right(&(struct trial){.rows = 200, .dim = 18, .queries = 20, .k = 7, .splits = 2,
+                                         .draw = extremes[i], .metric = (enum knn_metric)m}, m);
+        }
 }
 
 Test(kernel_knn_tensor, extremes_of_halves)
@@ -329,12 +328,11 @@ static float close_call(struct stage *s)
 
 Test(kernel_knn_tensor, halves_that_mislead_most_of_the_time)
 {
-    for (int way = EMULATED_FORWARDS; way <= EMULATED_CUT; way++)
-        for (uint32_t m = KNN_L2; m <= KNN_COSINE; m++) {
-            emulator_sums((enum emulated_sums)way);
-            expect_right(&(struct trial){.rows = 800, .dim = 64, .queries = 40, .k = 4, .splits = 2, .draw = close_call,
-                                         .metric = (enum knn_metric)m}, m);
-        }
+    for (uint32_t m = KNN_L2; m <= KNN_COSINE; m++) {
+        emulator_sums((enum emulated_sums)m);
+        expect_right(&(struct trial){.rows = 600, .dim = 64, .queries = 32, .k = 4, .splits = 2, .draw = close_call,
+                                     .metric = (enum knn_metric)m}, m);
+    }
 }
 
 /* ---- against 64-bit arithmetic --------------------------------------------------------------------------- */

@@ -211,6 +211,24 @@ Test(gpu_runners, knn_finds_the_cpus_neighbours_in_halves_and_among_labels)
                   ways[0], ",\"label\":77");
 }
 
+/* Enough rows and queries for tensor cores; with few values a component some queries cannot be proven. */
+Test(gpu_runners, knn_finds_the_cpus_neighbours_on_tensor_cores)
+{
+    static const char *const metrics[] = {"l2", "ip", "cosine"};
+    static const char *const storages[] = {"fp32", "fp16"};
+    for (size_t m = 0; m < TG_ARRAY_SIZE(metrics); m++)
+        search_digits(SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-1100", NULL},
+                               {"metric", metrics[m], NULL}, {"k_max", "60", NULL}, {"storage", storages[m % 2], NULL}),
+                      ways[m], m == 1 ? ",\"label\":3" : "");
+}
+
+Test(gpu_runners, knn_without_tensor_cores_finds_the_same)
+{
+    search_digits(SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-1100", NULL},
+                           {"tensor", "off", NULL}),
+                  ways[0], "");
+}
+
 Test(gpu_runners, noop_has_no_part_for_a_gpu_and_is_refused_with_a_reason)
 {
     struct tg_error why = {0};
