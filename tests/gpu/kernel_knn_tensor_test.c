@@ -277,8 +277,8 @@ Test(kernel_knn_tensor, a_query_that_is_no_number_spoils_no_other)
 
 /*
  * Row 299 is the nearest by its product, and its halves hide that: what they lack points exactly along the query,
- * where the bound is reached. Every other row has a product of halves that is larger. A bound a tenth too small
- * leaves row 299 out.
+ * where the bound is reached. Halves make all other rows better, and row 0 so much better that it would be taken for
+ * proven. A bound a tenth too small leaves row 299 out.
  */
 static float hidden_in_rows(struct stage *s)
 {
@@ -286,18 +286,31 @@ static float hidden_in_rows(struct stage *s)
         return 1;
     if (vector(s) == 299)
         return 1 + 0.45f * ULP; /* 14.4 ulp in all */
-    return component(s) == vector(s) % 32 ? 1 + 13 * ULP : 1;
+    return component(s) == vector(s) % 32 ? 1 + (vector(s) ? 13 : 14) * ULP : 1;
 }
 
-/* The same with what the query lacks: it adds to the first half of the components and takes from the second. */
+/* The same with what the query lacks, to which row 299 is parallel: it is worth 18 ulp, to the others 7.2. */
 static float hidden_in_queries(struct stage *s)
 {
     bool first = component(s) < 32;
     if (is_query(s))
         return first ? 1 + 0.45f * ULP : 1 - 0.225f * ULP;
     if (vector(s) == 299)
-        return first; /* 14.4 ulp more than its halves say */
-    return first ? 0 : component(s) == 32 + vector(s) % 32 ? 1 + 6 * ULP : 1; /* 7.2 less */
+        return first ? 1 : -0.5f;
+    if (component(s) == 0)
+        return 1 + (vector(s) ? 6 : 10) * ULP;
+    return component(s) < 16;
+}
+
+/* And with what the sum loses: 255 products, each just below what is cut off; products of two others are not. */
+static float hidden_in_sums(struct stage *s)
+{
+    const float small = 0x1p-11f * (1 - ULP);
+    if (component(s) == 0)
+        return 1;
+    if (is_query(s) || vector(s) == 299)
+        return small; /* worth 126 * 2^-21 in all */
+    return component(s) == 1 ? (vector(s) ? 40 : 90) * ULP : 0;
 }
 
 static void expect_hidden_row(float (*draw)(struct stage *s), uint32_t dim)
@@ -314,10 +327,20 @@ static void expect_hidden_row(float (*draw)(struct stage *s), uint32_t dim)
     stage_close(&s);
 }
 
-Test(kernel_knn_tensor, a_neighbour_that_halves_hide_is_found)
+Test(kernel_knn_tensor, a_neighbour_that_the_rows_halves_hide_is_found)
 {
     expect_hidden_row(hidden_in_rows, 32);
+}
+
+Test(kernel_knn_tensor, a_neighbour_that_the_querys_halves_hide_is_found)
+{
     expect_hidden_row(hidden_in_queries, 64);
+}
+
+Test(kernel_knn_tensor, a_neighbour_that_the_sum_cuts_off_is_found)
+{
+    emulator_sums(EMULATED_CUT);
+    expect_hidden_row(hidden_in_sums, 256);
 }
 
 /* Rows that differ by about as much as halves lose, so that what is nearest by halves is often not nearest. */
