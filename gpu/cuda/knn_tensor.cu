@@ -5,15 +5,10 @@
  *   shortlist  a lower bound of every key from one product of matrices; the rows with the least bounds are kept
  *   settle     exact keys of the rows kept, and the proof that no other row is as near
  *   knn.cu     searches for the queries without proof
- *
- * The bound (derived in docs/decisions/0010). X = x 2^e is a row scaled, X' its halves; Q, Q' the same of a query; T
- * the product Q' X' as the tensor cores sum it. Then Q X <= T + |Q| |X - X'| + (|Q - Q'| + c |Q'|) |X'|: the lengths
- * are known, so this needs two multiplications more a key. Everything else that rounds (the exact key's own sum, this
- * sum, the norms) is in the factors as well. Lengths and norms are summed in 64 bits.
  */
 #include <cuda_pipeline.h>
 
-#include "knn.cuh"
+#include "knn_bound.cuh"
 #include "mma.cuh"
 
 #define TILE TG_CUDA_KNN_TENSOR_TILE
@@ -27,92 +22,6 @@
 
 static_assert(QUERY_WARPS * ROW_WARPS == WARPS, "a block's tile is its warps'");
 static_assert(WARP_QUERIES == 32, "a lane looks after a query's list");
-
-/* A row's: |x|^2 from below (0 where the key is a product), |X'| and |X - X'| from above. */
-struct __align__(16) bound {
-    float norm, length, residual, unused;
-};
-
-/* A query's: what the residual and the length are multiplied with, the sum's own factor, and |q|^2 from below. */
-struct __align__(16) terms {
-    float residual, length, factor, base;
-};
-
-static_assert(sizeof(struct bound) == TG_CUDA_KNN_BOUND_BYTES, "as it is allocated");
-
-/* ---- rounding -------------------------------------------------------------------------------------------- */
-
-/* Relative error of the exact kernel's sum, and of the lower bound of a squared distance, each twice what it can be. */
-static inline __device__ double exact_slack(uint32_t stride)
-{
-    return (stride / CHUNK + 8) * 0x1p-23;
-}
-
-static inline __device__ double norm_slack(uint32_t stride)
-{
-    return 2 * exact_slack(stride) + 0x1p-19;
-}
-
-/*
- * Relative to |Q'| |X'|. Assumed of the hardware: products are exact; they and the sum so far are added four or more
- * at a time, each cut off not above 2^-22 of the largest. That makes 1.5 * 2^-22 a component; this is 2 * 2^-22.
- */
-static inline __device__ double tensor_slack(uint32_t stride)
-{
-    return (stride + 1) * 0x1p-21;
-}
-
-/* From above, and never so small that a product with another such number underflows. */
-static inline __device__ float up(double value)
-{
-    return (float)(value * (1 + 0x1p-20)) + 0x1p-60f;
-}
-
-/* 2^result brings @peak into [2^14, 2^15), well within the range of halves; extremes stay where they are. */
-static inline __device__ int scale_exponent(float peak)
-{
-    int exponent;
-    if (!(peak > 0))
-        return 0;
-    frexpf(peak, &exponent);
-    exponent = 15 - exponent;
-    return exponent > 60 ? 60 : exponent < -60 ? -60 : exponent;
-}
-
-/* Squares of what a vector is, of its halves, and of what they lack; the first as it is, the others scaled. */
-struct squares {
-    double norm, scaled, length, residual;
-};
-
-static inline __device__ __half add_component(struct squares &s, float value, float scale)
-{
-    const __half rounded = (__half)(value * scale);
-    const double scaled = (double)value * scale, half = __half2float(rounded), lost = scaled - half;
-    s.norm += (double)value * value;
-    s.scaled += scaled * scaled;
-    s.length += half * half;
-    s.residual += lost * lost;
-    return rounded;
-}
-
-static inline __device__ double sum_of_warp(double sum)
-{
-    for (int distance = 16; distance > 0; distance /= 2)
-        sum += __shfl_xor_sync(ALL, sum, distance, 32);
-    return sum;
-}
-
-static inline __device__ struct squares sums_of_warp(const struct squares &s)
-{
-    return {sum_of_warp(s.norm), sum_of_warp(s.scaled), sum_of_warp(s.length), sum_of_warp(s.residual)};
-}
-
-static inline __device__ float peak_of_warp(float peak)
-{
-    for (int distance = 16; distance > 0; distance /= 2)
-        peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, distance, 32));
-    return peak;
-}
 
 /* ---- the resident set ------------------------------------------------------------------------------------ */
 
@@ -170,12 +79,6 @@ struct work {
     uint32_t room;   /* hits of a list: a power of two */
 };
 
-/* So many rows are kept for a query: k, and some more, so that the last is worse than the k-th by more than the error. */
-static inline __host__ __device__ uint32_t kept(uint32_t k)
-{
-    return k > 0 ? k + k / 2 + 16 : 0;
-}
-
 /* A list has room for as many again as come between two times that it is sorted: two fragments at the least. */
 static uint32_t list_room(uint32_t k_room)
 {
@@ -213,17 +116,6 @@ static size_t lay_out(struct work *w, char *at, const struct tg_cuda_knn *set, u
 }
 
 /* ---- prepare --------------------------------------------------------------------------------------------- */
-
-static inline __device__ struct terms terms_of(const struct squares &s, const struct tg_cuda_knn &set, int exponents)
-{
-    const double exact = exact_slack(set.stride), tensor = tensor_slack(set.stride), length = sqrt(s.scaled);
-    struct terms t = {up(length * (1 + exact)), up(sqrt(s.residual) + tensor * sqrt(s.length) + exact * length),
-                      ldexpf(set.dot ? 1 : 2, -exponents),
-                      set.dot ? 0 : (float)(s.norm * (1 - norm_slack(set.stride)))};
-    if (!(s.norm < 1e38)) /* not from a task, whose numbers are checked: such a query is never proven */
-        t.base = NAN;
-    return t;
-}
 
 /* A warp for each query. */
 static __global__ void __launch_bounds__(TG_THREADS)
@@ -376,11 +268,6 @@ static inline __device__ void add_hits(struct shared_state &s, const struct shar
     const bool full = s.found[p.half][p.query + threadIdx.x % 32] > p.room - FRAGMENT;
     for (uint32_t left = __ballot_sync(ALL, full); left; left &= left - 1)
         shorten(s, p, (uint32_t)__ffs((int)left) - 1);
-}
-
-static inline __device__ float lower_bound(const struct terms &q, const struct bound &x, float sum)
-{
-    return fmaf(-q.factor, fmaf(q.residual, x.residual, fmaf(q.length, x.length, sum)), x.norm);
 }
 
 static inline __device__ void load_limits(const struct shared_state &s, const struct share &p, float *limit)
@@ -550,21 +437,6 @@ static inline __device__ void make_exact(const struct tg_cuda_knn &set, const fl
         if (threadIdx.x % 4 == 0 && i < n)
             candidates[i].key = key;
     }
-}
-
-/* The bound of every row that is not among @n candidates: that of the last, or none if nothing was left out. */
-static inline __device__ float bound_of_others(const struct terms &t, const hit *candidates, uint32_t n, uint32_t keep)
-{
-    return n < keep ? INFINITY : t.base + candidates[n - 1].key;
-}
-
-/*
- * Is every other row farther away than the last of the answer? By more than what underflow can do to either number,
- * for which all other errors leave no room; where the two are as small as that there is no proof.
- */
-static inline __device__ bool proves(const struct terms &t, float others, const hit *answer, uint32_t n)
-{
-    return t.base == t.base && (n == 0 || others - 0x1p-100f > answer[n - 1].key);
 }
 
 static inline __device__ void answer(const struct tg_cuda_batch &b, uint32_t query, const hit *hits, uint32_t n)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Trials of the search kernels: data drawn, laid out as the device has it, and answers held against the cpu. */
 #include "knn_stage.h"
 #include <criterion/criterion.h>
 #include <stdlib.h>
