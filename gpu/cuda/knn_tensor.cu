@@ -232,11 +232,20 @@ static inline __device__ void shorten(struct shared_state &s, const struct share
 }
 
 /* Four queries of a lane against two rows: what its sums of one fragment are. */
-typedef float keys[4][2];
+struct keys {
+    float of[4][2];
+};
 
 static inline __device__ uint32_t query_of_lane(uint32_t i)
 {
     return i * 8 + threadIdx.x % 32 / 4;
+}
+
+static inline __device__ void load_limits(const struct shared_state &s, const struct share &p, float *limit)
+{
+#pragma unroll
+    for (uint32_t i = 0; i < 4; i++)
+        limit[i] = s.limit[p.half][p.query + query_of_lane(i)];
 }
 
 /* Not below the limit is not the same as at or above it: what is not a number is kept. */
@@ -253,28 +262,26 @@ static inline __device__ void add_hit(struct shared_state &s, const struct share
         p.lists[(uint64_t)q * p.room + atomicAdd(&s.found[p.half][p.query + q], 1u)] = {key, row};
 }
 
-/* A fragment adds at most FRAGMENT hits to a list, for which there is room. */
-static inline __device__ void add_hits(struct shared_state &s, const struct share &p, const uint32_t *groups,
-                                       const keys key, const float *limit, uint32_t row)
+/*
+ * A fragment adds at most FRAGMENT hits to a list, for which there is room. A function of its own, since it is needed
+ * at many places and seldom; its arguments are copies, so that the caller's stay in registers.
+ */
+static TG_OUT_OF_LINE __device__ void add_hits(struct shared_state &s, const struct share p, const uint32_t *groups,
+                                               const struct keys keys, uint32_t row)
 {
+    float limit[4];
+    load_limits(s, p, limit);
 #pragma unroll
     for (uint32_t i = 0; i < 4; i++) {
 #pragma unroll
         for (uint32_t r = 0; r < 2; r++)
-            if (wanted(key[i][r], limit[i], row + r, p.row_end))
-                add_hit(s, p, groups, query_of_lane(i), key[i][r], row + r);
+            if (wanted(keys.of[i][r], limit[i], row + r, p.row_end))
+                add_hit(s, p, groups, query_of_lane(i), keys.of[i][r], row + r);
     }
     __syncwarp();
     const bool full = s.found[p.half][p.query + threadIdx.x % 32] > p.room - FRAGMENT;
     for (uint32_t left = __ballot_sync(ALL, full); left; left &= left - 1)
         shorten(s, p, (uint32_t)__ffs((int)left) - 1);
-}
-
-static inline __device__ void load_limits(const struct shared_state &s, const struct share &p, float *limit)
-{
-#pragma unroll
-    for (uint32_t i = 0; i < 4; i++)
-        limit[i] = s.limit[p.half][p.query + query_of_lane(i)];
 }
 
 /* Sums of a tile of rows to bounds, fragment by fragment; @row is the first of the warp's. */
@@ -290,19 +297,19 @@ static inline __device__ void keep_least(struct shared_state &s, const struct sh
 #pragma unroll
     for (uint32_t j = 0; j < WARP_ROWS / FRAGMENT; j++) {
         const uint32_t first = row + j * FRAGMENT + threadIdx.x % 4 * 2;
-        keys key;
+        struct keys keys;
         bool any = false;
 #pragma unroll
         for (uint32_t r = 0; r < 2; r++) {
             const struct bound x = bounds[first + r < p.row_end ? first + r : p.row_end - 1];
 #pragma unroll
             for (uint32_t i = 0; i < 4; i++) {
-                key[i][r] = lower_bound(q[i], x, sum[i / 2][j][i % 2 * 2 + r]);
-                any |= wanted(key[i][r], limit[i], first + r, p.row_end);
+                keys.of[i][r] = lower_bound(q[i], x, sum[i / 2][j][i % 2 * 2 + r]);
+                any |= wanted(keys.of[i][r], limit[i], first + r, p.row_end);
             }
         }
         if (__ballot_sync(ALL, any)) {
-            add_hits(s, p, groups, key, limit, first);
+            add_hits(s, p, groups, keys, first);
             load_limits(s, p, limit);
         }
     }

@@ -37,6 +37,7 @@ struct alignas(16) float4 {
 #define __shared__ static
 #define __launch_bounds__(...)
 #define __align__(bytes) alignas(bytes)
+#define TG_OUT_OF_LINE
 /* Arguments are taken when a kernel is launched, as CUDA does: the kernel may run later. */
 #define TG_LAUNCH(kernel, grid, block, stream, ...)                                                          \
     emulator_launch(stream, dim3(grid), (block), [arguments = std::make_tuple(__VA_ARGS__)] {                \
