@@ -11,7 +11,7 @@
 #include "gpu/backend.h"
 #include "gpu/runner.h"
 
-TestSuite(gpu_runners, .timeout = 240);
+TestSuite(gpu_runners, .timeout = 900);
 
 #define STREAMS 2
 #define ROWS 128
@@ -225,7 +225,7 @@ Test(gpu_runners, knn_finds_the_cpus_neighbours_on_tensor_cores)
 Test(gpu_runners, knn_finds_the_cpus_neighbours_among_random_vectors_on_tensor_cores)
 {
     for (size_t w = 0; w < 2; w++)
-        search_all(SETTINGS({"type", "knn", NULL}, {"data", "random:3000x64", NULL}, {"k_max", "60", NULL},
+        search_all(SETTINGS({"type", "knn", NULL}, {"data", "random:1500x64", NULL}, {"k_max", "60", NULL},
                             {"storage", w ? "fp16" : "fp32", NULL}),
                    ways[w], "");
 }
