@@ -116,7 +116,7 @@ static inline __device__ float lower_bound(const struct terms &q, const struct b
     return fmaf(-q.factor, fmaf(q.residual, x.residual, fmaf(q.length, x.length, sum)), x.norm);
 }
 
-/* So many rows are kept for a query: k, and some more, so that the last is worse than the k-th by more than the error. */
+/* Rows kept for a query: k, and some more, so that the last is worse than the k-th by more than the error. */
 static inline __host__ __device__ uint32_t kept(uint32_t k)
 {
     return k > 0 ? k + k / 2 + 16 : 0;

@@ -464,7 +464,8 @@ static __global__ void __launch_bounds__(TG_THREADS)
     if (query >= *b.count)
         return; /* the whole warp */
     const struct wish wish = wish_of(&b.rows[query], k_room);
-    const struct lists l = {w.lists + (uint64_t)query * w.room, (uint64_t)b.capacity * w.room, kept(wish.k), list_count};
+    const struct lists l = {w.lists + (uint64_t)query * w.room, (uint64_t)b.capacity * w.room, kept(wish.k),
+                            list_count};
     const struct terms t = w.terms[query];
     hit *candidates = w.candidates + (uint64_t)query * w.room;
     const uint32_t n = merge_lists(l, kept(wish.k), candidates), found = n < wish.k ? n : wish.k;

@@ -71,7 +71,8 @@ Test(kernel_knn_tensor, every_metric_and_storage_has_the_cpus_bits)
 {
     for (uint32_t m = KNN_L2; m <= KNN_COSINE; m++)
         for (int half = 0; half < 2; half++)
-            expect_all_proven(&(struct trial){.rows = 500, .dim = 40, .queries = 40, .k = 9, .splits = 2, .half = half,
+            expect_all_proven(&(struct trial){.rows = 500, .dim = 40, .queries = 40, .k = 9, .splits = 2,
+                                              .half = half,
                                               .metric = (enum knn_metric)m, .draw = normal}, m * 2 + (uint32_t)half);
 }
 
@@ -79,7 +80,8 @@ Test(kernel_knn_tensor, however_the_cores_add)
 {
     for (int way = EMULATED_FORWARDS; way <= EMULATED_CUT; way++) {
         emulator_sums((enum emulated_sums)way);
-        expect_all_proven(&(struct trial){.rows = 500, .dim = 128, .queries = 30, .k = 10, .splits = 3, .draw = normal},
+        expect_all_proven(&(struct trial){.rows = 500, .dim = 128, .queries = 30, .k = 10, .splits = 3,
+                                          .draw = normal},
                           (uint64_t)way);
         expect_all_proven(&(struct trial){.rows = 500, .dim = 96, .queries = 30, .k = 10, .splits = 3, .draw = normal,
                                           .metric = KNN_IP, .half = true}, (uint64_t)way);
@@ -119,7 +121,8 @@ Test(kernel_knn_tensor, sets_smaller_than_a_tile_and_a_list)
 
 Test(kernel_knn_tensor, more_parts_than_a_warp_has_lanes)
 {
-    expect_all_proven(&(struct trial){.rows = 128 * 41, .dim = 4, .queries = 9, .k = 20, .splits = 41, .draw = normal}, 3);
+    expect_all_proven(&(struct trial){.rows = 128 * 41, .dim = 4, .queries = 9, .k = 20, .splits = 41,
+                                      .draw = normal}, 3);
 }
 
 Test(kernel_knn_tensor, only_rows_of_the_wanted_label_are_found)
@@ -142,8 +145,10 @@ static float ascending(struct stage *s)
 
 Test(kernel_knn_tensor, the_most_and_the_fewest_insertions)
 {
-    expect_all_proven(&(struct trial){.rows = 1000, .dim = 16, .queries = 33, .k = 60, .splits = 1, .draw = descending}, 1);
-    expect_all_proven(&(struct trial){.rows = 1000, .dim = 16, .queries = 33, .k = 60, .splits = 2, .draw = ascending}, 2);
+    expect_all_proven(&(struct trial){.rows = 1000, .dim = 16, .queries = 33, .k = 60, .splits = 1,
+                                      .draw = descending}, 1);
+    expect_all_proven(&(struct trial){.rows = 1000, .dim = 16, .queries = 33, .k = 60, .splits = 2,
+                                      .draw = ascending}, 2);
 }
 
 /* ---- sets for which there is no proof -------------------------------------------------------------------- */
@@ -158,8 +163,10 @@ Test(kernel_knn_tensor, duplicates_of_one_vector_go_by_index)
 /* Three values a component: nearly every key is that of many rows. */
 Test(kernel_knn_tensor, ties_go_to_the_smaller_index)
 {
-    cr_assert_gt(expect_right(&(struct trial){.rows = 600, .dim = 3, .queries = 40, .k = 40, .splits = 2, .values = 3}, 0), 0);
-    cr_assert_gt(expect_right(&(struct trial){.rows = 500, .dim = 2, .queries = 70, .k = 33, .splits = 3, .values = 2}, 7), 0);
+    cr_assert_gt(expect_right(&(struct trial){.rows = 600, .dim = 3, .queries = 40, .k = 40, .splits = 2,
+                                              .values = 3}, 0), 0);
+    cr_assert_gt(expect_right(&(struct trial){.rows = 500, .dim = 2, .queries = 70, .k = 33, .splits = 3,
+                                              .values = 2}, 7), 0);
 }
 
 /* Differences a thousand times below what a half can hold. */
