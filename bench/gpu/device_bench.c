@@ -19,6 +19,7 @@
 #include <string.h>
 #include <time.h>
 #include "bare.h"
+#include "gpu/runners/knn.h"
 #include "stage.h"
 #include "timeline.h"
 
@@ -192,12 +193,23 @@ static void cost(struct bare *b, struct stage *s, uint32_t rows)
 
 /* ---- full ------------------------------------------------------------------------------------------------ */
 
+/* A search is worth two operations a component of the set and query, and reads the set once a batch at least. */
+static void search_rate(const struct stage *s, uint64_t rows, uint64_t ns)
+{
+    const struct knn_set *set = &((const struct knn *)s->instance->self)->set;
+    double values = (double)set->rows * set->dim, batches = (double)rows / options.batch;
+    printf("%-34s %12.3f TFLOP/s %9.1f GB/s of the set\n", "", 2 * values * (double)rows / (double)ns / 1e3,
+           values * (set->half ? 2 : 4) * batches / (double)ns);
+}
+
 static void rate(const char *what, const struct stage *s, uint64_t rows, uint64_t ns)
 {
     const struct tg_lane *l = s->lanes[0];
     double per_s = (double)rows * 1e9 / (double)ns;
     printf("%-34s %12.0f rows/s %9.3f GB/s in and out\n", what, per_s,
            per_s * ((double)l->in_stride + l->out_stride) / 1e9);
+    if (strcmp(s->instance->runner->type, "knn") == 0)
+        search_rate(s, rows, ns);
 }
 
 static void full_bare(struct bare *b, struct stage *s)

@@ -92,12 +92,14 @@ figures() {
         run "$bench" --device $device --batch $batch --seconds "$seconds" type=$type
     done
     for size in $sizes; do
-        bench/gpu/vectors.py "$work/vectors.npy" "${size%x*}" "${size#*x}"
         echo "### $size vectors"
         echo
         for n in $batches; do
-            run "$bench" --device $device --batch "$n" --seconds "$seconds" type=knn data="$work/vectors.npy"
+            run "$bench" --device $device --batch "$n" --seconds "$seconds" type=knn "data=random:$size"
         done
+        if [ $device = cuda ]; then
+            run "$bench" --device $device --batch $batch --seconds "$seconds" type=knn "data=random:$size" tensor=off
+        fi
     done
 }
 

@@ -65,6 +65,7 @@ int tg_cuda_saxpy(const struct tg_cuda_batch *batch, uint32_t n);
 #define TG_CUDA_KNN_K_MAX 128
 #define TG_CUDA_KNN_CHUNK 16 /* components that are summed side by side; strides are multiples of it */
 #define TG_CUDA_KNN_SPLITS_MAX 512
+#define TG_CUDA_KNN_PART_ROWS 1024 /* a part of the set below this is over before it has begun */
 
 /* The resident set as the kernels see it. */
 struct tg_cuda_knn {
@@ -90,6 +91,29 @@ int tg_cuda_knn_pack(const struct tg_cuda_knn *set, void *vectors, const float *
 /** The nearest of all rows for each query of the batch. @splits parts of the set are searched side by side. */
 int tg_cuda_knn_search(const struct tg_cuda_knn *set, const struct tg_cuda_batch *batch, uint32_t splits,
                        uint32_t small);
+
+/* What the search on tensor cores has besides: knn_tensor.cu. */
+struct tg_cuda_knn_tensor {
+    void *halves;   /* rows of `stride` halves in the order of the vectors; with 16-bit storage the vectors themselves */
+    void *bounds;   /* by row: TG_CUDA_KNN_BOUND_BYTES */
+    uint32_t *peak; /* the bits of the largest magnitude among 32-bit vectors, which scales the halves; begins as 0 */
+};
+
+#define TG_CUDA_KNN_BOUND_BYTES 16
+#define TG_CUDA_KNN_TENSOR_TILE 128        /* queries, and rows, that a block multiplies at a time */
+#define TG_CUDA_KNN_TENSOR_STRIDE_MAX 4096 /* the error bound leaves out what is of second order */
+#define TG_CUDA_KNN_TENSOR_SPLITS_MAX (TG_CUDA_KNN_SPLITS_MAX / 2) /* each part gives two lists */
+
+/** From vectors that are packed: halves (unless they are the vectors) and bounds. */
+int tg_cuda_knn_tensor_prepare(const struct tg_cuda_knn *set, const struct tg_cuda_knn_tensor *tensor, void *stream);
+size_t tg_cuda_knn_tensor_scratch(const struct tg_cuda_knn *set, uint32_t k_room, uint32_t capacity, uint32_t splits,
+                                  uint32_t multiprocessors);
+/**
+ * The same results as tg_cuda_knn_search(), bit by bit. The first word of the scratch memory then says how many
+ * queries could not be proven and were searched for as there.
+ */
+int tg_cuda_knn_tensor_search(const struct tg_cuda_knn *set, const struct tg_cuda_knn_tensor *tensor,
+                              const struct tg_cuda_batch *batch, uint32_t splits);
 
 #ifdef __cplusplus
 }

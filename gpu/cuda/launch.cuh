@@ -16,6 +16,10 @@
     (kernel<<<(grid), (block), 0, (cudaStream_t)(stream)>>>(__VA_ARGS__), (int)cudaGetLastError())
 #endif
 
+#ifndef TG_OUT_OF_LINE
+#define TG_OUT_OF_LINE __noinline__
+#endif
+
 #define TG_THREADS 256
 
 /* Blocks of TG_THREADS for @items, but no more than @max: kernels loop over what is left. */

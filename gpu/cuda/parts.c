@@ -36,9 +36,11 @@ const struct tg_runner_cuda tg_runner_cuda_saxpy = {
 /* ---- knn ------------------------------------------------------------------------------------------------- */
 
 #define STAGE_BYTES ((size_t)32 << 20) /* rows on their way into the kernels' layout */
+#define KNN_BATCH_ROWS 4096
 
 struct knn_state {
     struct tg_cuda_knn set;
+    struct tg_cuda_knn_tensor tensor; /* no bounds: not used */
     uint32_t k_room; /* hits that an output row has room for */
 };
 
@@ -92,6 +94,25 @@ static int upload_groups(struct knn_state *s, const struct knn_set *from, struct
     return -ENOMEM;
 }
 
+/*
+ * With 32-bit storage half as much memory again, and 16 bytes a row in any case. Where there is no room for that the
+ * search goes without: it finds the same.
+ */
+static int prepare_tensor(struct knn_state *s, struct tg_cuda_loader *loader)
+{
+    size_t values = (size_t)s->set.rows * s->set.stride;
+    struct tg_cuda_knn_tensor t = {
+        .peak = loader->alloc(loader, sizeof(uint32_t)),
+        .bounds = loader->alloc(loader, (size_t)s->set.rows * TG_CUDA_KNN_BOUND_BYTES),
+        .halves = s->set.half ? (void *)s->set.vectors : loader->alloc(loader, values * 2),
+    };
+    if (!t.halves || !t.bounds || !t.peak)
+        return 0;
+    s->tensor = t;
+    int rc = loader->upload(loader, t.peak, &(uint32_t){0}, sizeof(uint32_t));
+    return rc == 0 ? tg_cuda_knn_tensor_prepare(&s->set, &t, loader->stream) : rc;
+}
+
 static int knn_load(void *self, struct tg_cuda_loader *loader, void **state, struct tg_error *why)
 {
     const struct knn *knn = self;
@@ -107,7 +128,11 @@ static int knn_load(void *self, struct tg_cuda_loader *loader, void **state, str
     };
     *state = s;
     int rc = upload_set(s, &knn->set, loader, why);
-    return rc == 0 ? upload_groups(s, &knn->set, loader, why) : rc;
+    if (rc == 0)
+        rc = upload_groups(s, &knn->set, loader, why);
+    if (rc == 0 && knn->tensor && tg_cuda_knn_tensor_pays(knn->set.rows, knn->set.stride, KNN_BATCH_ROWS))
+        rc = prepare_tensor(s, loader);
+    return rc;
 }
 
 static void knn_unload(void *state)
@@ -115,9 +140,18 @@ static void knn_unload(void *state)
     free(state);
 }
 
+static bool uses_tensor(const struct knn_state *s, uint32_t capacity)
+{
+    return s->tensor.bounds && tg_cuda_knn_tensor_pays(s->set.rows, s->set.stride, capacity);
+}
+
 static size_t knn_scratch_bytes(const void *state, uint32_t capacity, uint32_t multiprocessors)
 {
     const struct knn_state *s = state;
+    if (uses_tensor(s, capacity))
+        return tg_cuda_knn_tensor_scratch(&s->set, s->k_room, capacity,
+                                          tg_cuda_knn_tensor_splits(s->set.rows, capacity, multiprocessors),
+                                          multiprocessors);
     uint32_t splits = tg_cuda_knn_splits(s->set.rows, capacity, multiprocessors);
     return (size_t)splits * capacity * s->k_room * sizeof(struct knn_hit);
 }
@@ -125,13 +159,16 @@ static size_t knn_scratch_bytes(const void *state, uint32_t capacity, uint32_t m
 static int knn_launch(void *self, const void *state, const struct tg_cuda_batch *b)
 {
     const struct knn_state *s = state;
+    if (uses_tensor(s, b->capacity))
+        return tg_cuda_knn_tensor_search(&s->set, &s->tensor, b,
+                                         tg_cuda_knn_tensor_splits(s->set.rows, b->capacity, b->multiprocessors));
     uint32_t splits = tg_cuda_knn_splits(s->set.rows, b->capacity, b->multiprocessors);
     return tg_cuda_knn_search(&s->set, b, splits, tg_cuda_knn_small(b->capacity));
 }
 
 const struct tg_runner_cuda tg_runner_cuda_knn = {
     .size = sizeof(struct tg_runner_cuda),
-    .batch_rows = 4096,
+    .batch_rows = KNN_BATCH_ROWS,
     .load = knn_load,
     .unload = knn_unload,
     .scratch_bytes = knn_scratch_bytes,

@@ -45,8 +45,6 @@ uint64_t tg_cuda_next_look_ns(uint64_t start_ns, uint64_t now_ns)
 /* Blocks that a multiprocessor should have to choose from. */
 #define SMALL_BLOCKS 4
 #define LARGE_BLOCKS 2
-/* A part below this is over before it has begun. */
-#define PART_ROWS 1024
 
 /* Two passes of the small tile read the set twice, which is still faster than 32 queries for the sake of 8. */
 bool tg_cuda_knn_small(uint32_t capacity)
@@ -60,6 +58,26 @@ uint32_t tg_cuda_knn_splits(uint32_t rows, uint32_t capacity, uint32_t multiproc
     uint32_t queries = small ? SMALL_QUERIES : LARGE_QUERIES;
     uint32_t tiles = (capacity - 1) / queries + 1;
     uint32_t blocks = multiprocessors * (small ? SMALL_BLOCKS : LARGE_BLOCKS);
-    uint32_t wanted = (blocks - 1) / tiles + 1, most = (rows - 1) / PART_ROWS + 1;
+    uint32_t wanted = (blocks - 1) / tiles + 1, most = (rows - 1) / TG_CUDA_KNN_PART_ROWS + 1;
     return TG_MIN(TG_MIN(wanted, most), (uint32_t)TG_CUDA_KNN_SPLITS_MAX);
+}
+
+/* Below that the time goes into reading the set and into launching five kernels. */
+#define TENSOR_QUERIES 16
+/* As many blocks as the registers of a multiprocessor allow. */
+#define TENSOR_BLOCKS 2
+/* Every part fills lists of its own first, and its first rows all enter them. */
+#define TENSOR_PART_ROWS 2048
+
+bool tg_cuda_knn_tensor_pays(uint32_t rows, uint32_t stride, uint32_t capacity)
+{
+    return capacity >= TENSOR_QUERIES && rows >= TG_CUDA_KNN_PART_ROWS && stride <= TG_CUDA_KNN_TENSOR_STRIDE_MAX;
+}
+
+/* Rounded down: a block too many would wait until all others have ended. */
+uint32_t tg_cuda_knn_tensor_splits(uint32_t rows, uint32_t capacity, uint32_t multiprocessors)
+{
+    uint32_t tiles = (capacity - 1) / TG_CUDA_KNN_TENSOR_TILE + 1, most = (rows - 1) / TENSOR_PART_ROWS + 1;
+    uint32_t wanted = TG_MAX(multiprocessors * TENSOR_BLOCKS / tiles, 1u);
+    return TG_MIN(TG_MIN(wanted, most), (uint32_t)TG_CUDA_KNN_TENSOR_SPLITS_MAX);
 }

@@ -45,4 +45,9 @@ bool tg_cuda_knn_small(uint32_t capacity);
 /** Parts of the set that are searched side by side: enough to fill the device, none smaller than is sensible. */
 uint32_t tg_cuda_knn_splits(uint32_t rows, uint32_t capacity, uint32_t multiprocessors);
 
+/** Do tensor cores pay for @capacity queries over a set of @rows vectors? */
+bool tg_cuda_knn_tensor_pays(uint32_t rows, uint32_t stride, uint32_t capacity);
+/** As tg_cuda_knn_splits(), for the search on tensor cores. */
+uint32_t tg_cuda_knn_tensor_splits(uint32_t rows, uint32_t capacity, uint32_t multiprocessors);
+
 #endif

@@ -19,12 +19,13 @@ enum {
     OPTION_METRIC,
     OPTION_STORAGE,
     OPTION_K_MAX,
-    OPTION_VECTORS_MAX
+    OPTION_VECTORS_MAX,
+    OPTION_TENSOR
 };
 
 static const struct tg_option knn_options[] = {
     [OPTION_DATA] = {"data", TG_OPTION_STRING, NULL, 0, 0, NULL,
-                     "path of a .npy, .csv or .csv.gz file, or builtin:digits"},
+                     "path of a .npy, .csv or .csv.gz file, builtin:digits, or random:ROWSxDIM to measure with"},
     [OPTION_LABELS] =
         {"labels", TG_OPTION_STRING, "auto", 0, 0, NULL,
          "last: the last column of a CSV file; none; or path of a .npy or .csv file; auto: last for "
@@ -38,6 +39,8 @@ static const struct tg_option knn_options[] = {
                       "most neighbours a task may ask for"},
     [OPTION_VECTORS_MAX] = {"vectors_max", TG_OPTION_INTEGER, "64", 1, KNN_VECTORS_MAX, NULL,
                             "most vectors of one task"},
+    [OPTION_TENSOR] = {"tensor", TG_OPTION_CHOICE, "auto", 0, 0, "auto|off",
+                       "auto: a GPU uses its tensor cores for many queries at once; the answers are the same"},
 };
 
 /* ---- create ---------------------------------------------------------------------------------- */
@@ -55,7 +58,7 @@ static bool is_digits(const char *data)
 
 static int check_data_name(const char *data, struct tg_error *err)
 {
-    if (is_digits(data) || ends_with(data, ".npy") || ends_with(data, ".csv") || ends_with(data, ".csv.gz"))
+    if (is_digits(data) || knn_is_random(data) || ends_with(data, ".npy") || ends_with(data, ".csv") || ends_with(data, ".csv.gz"))
         return 0;
     tg_error_set(err, "data", "\"%.120s\" must end in .npy, .csv or .csv.gz, or be builtin:digits", data);
     return -EINVAL;
@@ -96,6 +99,8 @@ static int read_labels(const char *path, struct knn_table *t, struct tg_error *e
 static int read_data(const char *data, bool label_last, struct knn_table *t, struct tg_error *err)
 {
     struct knn_text text = {0};
+    if (knn_is_random(data))
+        return knn_random_table(data, t, err);
     int rc = is_digits(data) ? knn_unzip(knn_digits_gz, knn_digits_gz_len, &text, err)
                              : knn_file_read(data, &text, err);
     if (rc == 0)
@@ -113,7 +118,7 @@ static int read_table(const char *data, const char *labels, struct knn_table *t,
 {
     bool last = strcmp(labels, "last") == 0 || (strcmp(labels, "auto") == 0 && is_digits(data));
     bool other_file = !last && strcmp(labels, "auto") != 0 && strcmp(labels, "none") != 0;
-    if (last && ends_with(data, ".npy")) {
+    if (last && (ends_with(data, ".npy") || knn_is_random(data))) {
         tg_error_set(err, "labels", "\"last\" is for CSV files; name a .npy or .csv file of labels");
         return -EINVAL;
     }
@@ -180,6 +185,7 @@ static int knn_create(const struct tg_host *host, const union tg_value *values, 
     knn->kernel = knn_kernel_best();
     knn->k_max = TG_MIN((uint32_t)values[OPTION_K_MAX].integer, knn->set.rows);
     knn->vectors_max = (uint32_t)values[OPTION_VECTORS_MAX].integer;
+    knn->tensor = strcmp(values[OPTION_TENSOR].string, "auto") == 0;
     host->log(TG_LOG_INFO, "knn: %u vectors of %u, %s, kernel %s", knn->set.rows, knn->set.dim,
               values[OPTION_METRIC].string, knn->kernel->name);
     *self = knn;

@@ -6,6 +6,7 @@
  *   knn_set.c     the resident set, from a table of numbers
  *   knn_file.c    reading and unpacking files
  *   knn_csv.c, knn_npy.c  tables from bytes
+ *   knn_random.c  tables of random numbers
  *   knn_half.c    values as 16-bit floats keep them
  *   knn_search.c  blocks of the set against blocks of queries, keeping the k best
  *   knn_scalar.c, knn_x86.c  distances of a few queries to a block of rows
@@ -57,6 +58,11 @@ int knn_csv_parse(const char *text, size_t len, bool label_last, struct knn_tabl
 int knn_npy_parse(const char *bytes, size_t len, struct knn_table *table, struct tg_error *err);
 /** The same for one dimension of integers: a label for each of @rows. */
 int knn_npy_labels(const char *bytes, size_t len, uint32_t rows, int64_t **labels, struct tg_error *err);
+
+/** Is it "random:..."? */
+bool knn_is_random(const char *data);
+/** "random:ROWSxDIM": so many random numbers, the same on every machine. */
+int knn_random_table(const char *data, struct knn_table *table, struct tg_error *err);
 
 /* ---- the resident set ------------------------------------------------------------------------ */
 
@@ -149,6 +155,7 @@ struct knn {
     const struct knn_kernel *kernel;
     uint32_t k_max; /* at most the resident rows */
     uint32_t vectors_max;
+    bool tensor; /* a GPU may use its tensor cores */
 };
 
 /* row->param of a query */

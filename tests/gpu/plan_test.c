@@ -69,3 +69,23 @@ Test(cuda_plan, a_search_is_cut_into_enough_parts_but_no_crumbs)
     cr_assert_geq(tg_cuda_knn_splits(1000000, 1, 132), 132, "a lone query keeps the whole device busy");
     cr_assert_leq(tg_cuda_knn_splits(1000000, 4096, 132), 3, "many queries do that by themselves");
 }
+
+Test(cuda_plan, tensor_cores_are_for_many_queries_over_many_rows)
+{
+    cr_assert(tg_cuda_knn_tensor_pays(1000000, 128, 16) && tg_cuda_knn_tensor_pays(10000000, 96, 4096));
+    cr_assert_not(tg_cuda_knn_tensor_pays(1000000, 128, 8), "reading the set takes longer than the arithmetic");
+    cr_assert_not(tg_cuda_knn_tensor_pays(1000, 128, 4096));
+    cr_assert_not(tg_cuda_knn_tensor_pays(1000000, TG_CUDA_KNN_TENSOR_STRIDE_MAX + 16, 4096));
+}
+
+Test(cuda_plan, parts_for_tensor_cores_fill_the_device_once)
+{
+    for (uint32_t rows = 1; rows < 20000000; rows = rows * 3 + 1)
+        for (uint32_t capacity = 1; capacity <= 4096; capacity *= 2)
+            for (uint32_t m = 1; m < 200; m = m * 2 + 1) {
+                uint32_t splits = tg_cuda_knn_tensor_splits(rows, capacity, m), tiles = (capacity - 1) / 128 + 1;
+                cr_assert(splits >= 1 && splits <= TG_CUDA_KNN_TENSOR_SPLITS_MAX);
+                cr_assert(splits == 1 || splits * tiles <= 2 * m);
+                cr_assert(splits == 1 || (uint64_t)(splits - 1) * 2048 < rows);
+            }
+}

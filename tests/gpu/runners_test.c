@@ -5,7 +5,7 @@
  */
 #include "stage.h"
 
-TestSuite(gpu_runners, .timeout = 240);
+TestSuite(gpu_runners, .timeout = 900);
 
 /* Every task's answer from the device and then, over the same rows, from the cpu. */
 static void expect_same(struct stage *s)
@@ -61,8 +61,8 @@ Test(gpu_runners, saxpy_gives_the_cpus_bits)
     }
 }
 
-/* Digits: integers, so ties are frequent and every distance exact. */
-static void search_digits(const struct tg_setting *settings, const char *way, const char *more)
+/* Queries of small integers. Among the digits, integers too, ties are frequent and every distance is exact. */
+static void search_all(const struct tg_setting *settings, const char *way, const char *more)
 {
     struct stage s;
     uint64_t seed = 88172645463325252u;
@@ -86,20 +86,46 @@ Test(gpu_runners, knn_finds_the_cpus_neighbours_by_every_metric)
 {
     static const char *const metrics[] = {"l2", "ip", "cosine"};
     for (size_t m = 0; m < TG_ARRAY_SIZE(metrics); m++)
-        search_digits(SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-300", NULL},
+        search_all(SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-300", NULL},
                                {"metric", metrics[m], NULL}, {"k_max", "64", NULL}),
                       ways[m], "");
 }
 
 Test(gpu_runners, knn_finds_the_cpus_neighbours_in_halves_and_among_labels)
 {
-    search_digits(SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-300", NULL},
+    search_all(SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-300", NULL},
                            {"storage", "fp16", NULL}, {"metric", "cosine", NULL}),
                   ways[0], "");
-    search_digits(SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-300", NULL}),
+    search_all(SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-300", NULL}),
                   ways[1], ",\"label\":7");
-    search_digits(SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-300", NULL}),
+    search_all(SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-300", NULL}),
                   ways[0], ",\"label\":77");
+}
+
+/* Enough rows and queries for tensor cores; with few values a component some queries cannot be proven. */
+Test(gpu_runners, knn_finds_the_cpus_neighbours_on_tensor_cores)
+{
+    static const char *const metrics[] = {"l2", "ip", "cosine"};
+    static const char *const storages[] = {"fp32", "fp16"};
+    for (size_t m = 0; m < TG_ARRAY_SIZE(metrics); m++)
+        search_all(SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-1100", NULL},
+                               {"metric", metrics[m], NULL}, {"k_max", "60", NULL}, {"storage", storages[m % 2], NULL}),
+                      ways[m], m == 1 ? ",\"label\":3" : "");
+}
+
+Test(gpu_runners, knn_finds_the_cpus_neighbours_among_random_vectors_on_tensor_cores)
+{
+    for (size_t w = 0; w < 2; w++)
+        search_all(SETTINGS({"type", "knn", NULL}, {"data", "random:1500x64", NULL}, {"k_max", "60", NULL},
+                            {"storage", w ? "fp16" : "fp32", NULL}),
+                   ways[w], "");
+}
+
+Test(gpu_runners, knn_without_tensor_cores_finds_the_same)
+{
+    search_all(SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-1100", NULL},
+                           {"tensor", "off", NULL}),
+                  ways[0], "");
 }
 
 Test(gpu_runners, noop_has_no_part_for_a_gpu_and_is_refused_with_a_reason)

@@ -23,7 +23,7 @@ struct fiber {
     void *shadow; /* the sanitizer's, while it does not run */
     bool begun;
     state where;
-    uint32_t given; /* to the warp */
+    uint64_t given; /* to the warp */
     emulated_thread thread;
 };
 
@@ -203,7 +203,7 @@ void emulator_block_barrier()
     stop_at(AT_BLOCK);
 }
 
-void emulator_exchange(uint32_t value, uint32_t all[32])
+void emulator_exchange(uint64_t value, uint64_t all[32])
 {
     fiber *me = running;
     size_t warp = (size_t)(me - fibers.data()) / 32 * 32;

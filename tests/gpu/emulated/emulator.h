@@ -35,7 +35,9 @@ struct alignas(16) float4 {
 #define __device__
 #define __host__
 #define __shared__ static
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
+#define __align__(bytes) alignas(bytes)
+#define TG_OUT_OF_LINE
 /* Arguments are taken when a kernel is launched, as CUDA does: the kernel may run later. */
 #define TG_LAUNCH(kernel, grid, block, stream, ...)                                                          \
     emulator_launch(stream, dim3(grid), (block), [arguments = std::make_tuple(__VA_ARGS__)] {                \
@@ -69,7 +71,10 @@ template <typename... A> std::function<void()> *emulator_bind(void (*kernel)(A..
     return new std::function<void()>([kernel, values] { std::apply(kernel, values); });
 }
 /** Give @value to the warp and get everybody's: the lanes' values in order. Lanes that have ended give 0. */
-void emulator_exchange(uint32_t value, uint32_t all[32]);
+void emulator_exchange(uint64_t value, uint64_t all[32]);
+/** See gpu/cuda/mma.cuh. */
+void emulator_mma(float *c, const uint32_t *a, const uint2 &b);
+#define TG_MMA emulator_mma
 
 static inline void __syncthreads()
 {
@@ -91,7 +96,7 @@ static inline int __syncthreads_or(int vote)
 
 static inline void __syncwarp()
 {
-    uint32_t all[32];
+    uint64_t all[32];
     emulator_exchange(0, all);
 }
 
@@ -104,15 +109,22 @@ static inline uint32_t atomicAdd(uint32_t *at, uint32_t n)
     return before;
 }
 
+static inline uint32_t atomicMax(uint32_t *at, uint32_t n)
+{
+    uint32_t before = *at;
+    *at = n > before ? n : before;
+    return before;
+}
+
 /* ---- within a warp --------------------------------------------------------------------------------------- */
 
 template <typename T> static inline T emulator_shuffle(T value, unsigned from)
 {
-    static_assert(sizeof(T) == 4, "words only");
-    uint32_t bits, all[32];
-    memcpy(&bits, &value, 4);
+    static_assert(sizeof(T) == 4 || sizeof(T) == 8, "words only");
+    uint64_t bits = 0, all[32];
+    memcpy(&bits, &value, sizeof(T));
     emulator_exchange(bits, all);
-    memcpy(&value, &all[from % 32], 4);
+    memcpy(&value, &all[from % 32], sizeof(T));
     return value;
 }
 
@@ -134,10 +146,11 @@ template <typename T> static inline T __shfl_down_sync(unsigned, T value, unsign
 
 static inline uint32_t __ballot_sync(unsigned, bool vote)
 {
-    uint32_t all[32], votes = 0;
+    uint64_t all[32];
+    uint32_t votes = 0;
     emulator_exchange(vote, all);
     for (int i = 0; i < 32; i++)
-        votes |= (all[i] & 1) << i;
+        votes |= (uint32_t)(all[i] & 1) << i;
     return votes;
 }
 
@@ -163,6 +176,13 @@ static inline float __uint_as_float(uint32_t bits)
     float value;
     memcpy(&value, &bits, 4);
     return value;
+}
+
+static inline uint32_t __float_as_uint(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    return bits;
 }
 
 /* Written from the format's definition, not from what the program does. */

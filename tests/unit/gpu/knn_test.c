@@ -244,6 +244,23 @@ Test(knn, bad_options_name_their_line)
                    "\"last\" is for CSV files");
 }
 
+Test(knn, random_vectors_are_as_many_as_asked_for_and_always_the_same)
+{
+    static const char *const bad[] = {"random:", "random:3", "random:0x4", "random:3x0", "random:3x4x", "random:-3x4"};
+    for (size_t i = 0; i < TG_ARRAY_SIZE(bad); i++)
+        expect_problem(SETTINGS({"type", "knn", NULL}, {"data", bad[i], "f.toml:3"}), "must be random:ROWSxDIM");
+    struct knn_table t;
+    struct tg_error err;
+    cr_assert_eq(knn_random_table("random:1000x30", &t, &err), 0);
+    double sum = 0, squares = 0;
+    for (uint32_t i = 0; i < 30000; i++) {
+        sum += (double)t.values[i];
+        squares += (double)t.values[i] * (double)t.values[i];
+    }
+    cr_assert(t.rows == 1000 && t.dim == 30 && fabs(sum / 30000) < 0.02 && fabs(squares / 30000 - 1) < 0.02);
+    knn_table_finish(&t);
+}
+
 Test(knn, labels_may_lie_in_a_file_of_their_own)
 {
     write_csv("5\n6\n");
