@@ -143,7 +143,7 @@ static void add_spans(struct gateway *g)
     struct spans_options o = {
         .host = control_host(g->control),
         .endpoint = g->config.trace_endpoint,
-        .node_id = g->node.id,
+        .node_id = m->directory ? directory_node_id(m->directory) : g->node.id, /* it changes in place */
         .intents = m->intents,
         .intent_count = g->instance_count,
         .per_second = g->config.trace_per_second,

@@ -18,6 +18,7 @@ static void publish(struct auth *a)
     }
     if (a->options.cx)
         *k = *a->options.cx;
+    memcpy(k->node_id, a->node_id, sizeof(k->node_id));
     memcpy(k->node_token, a->node_token, sizeof(k->node_token));
     memcpy(k->hmac_key, a->hmac_key, sizeof(k->hmac_key));
     k->has_directory_key = a->has_directory_key;

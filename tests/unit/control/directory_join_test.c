@@ -193,6 +193,25 @@ Test(join, a_token_goes_with_its_node_id_only)
     cr_assert_str_eq(rig.keys->node_token, "");
 }
 
+Test(join, an_id_that_the_directory_assigns_is_used_from_then_on_and_after_a_restart)
+{
+    rig.far.assigned = "assigned-7";
+    rig_start();
+    cr_assert_str_eq(rig.keys->node_id, "n1");
+    rig_run(SECOND);
+    cr_assert_str_eq(rig.keys->node_id, "assigned-7", "workers know it");
+    cr_assert(strstr(rig.far.last_beat.body, "\"node_id\":\"assigned-7\""));
+    rig_restart();
+    cr_assert_str_eq(rig.keys->node_id, "assigned-7", "before any directory answers");
+    cr_assert_str_eq(rig.keys->node_token, "token-1");
+    rig_run(SECOND);
+    cr_assert(strstr(rig.far.last_register.body, "\"node_id\":\"assigned-7\""));
+    cr_assert(strstr(rig.far.last_register.body, "\"current_node_token\":\"token-1\""));
+    rig.options.node_id = "n2";
+    rig_restart();
+    cr_assert_str_eq(rig.keys->node_token, "", "another node's stays another node's");
+}
+
 Test(join, credentials_that_others_can_read_are_not_used)
 {
     char path[128];

@@ -52,8 +52,8 @@ static void take_register(struct sim_directory *d, const struct sim_ask *ask, st
     reply->status = 201;
     (void)snprintf(
         reply->body, sizeof(reply->body),
-        "{\"node_id\":\"n1\",\"node_token\":\"token-%u\",\"node_hmac_key\":\"key-%u\",\"recovered\":%s}",
-        d->issued, d->issued, d->registers > 1 ? "true" : "false");
+        "{\"node_id\":\"%s\",\"node_token\":\"token-%u\",\"node_hmac_key\":\"key-%u\",\"recovered\":%s}",
+        d->assigned ? d->assigned : "n1", d->issued, d->issued, d->registers > 1 ? "true" : "false");
 }
 
 static bool known(struct sim_directory *d, const struct sim_ask *ask, struct sim_reply *reply)
