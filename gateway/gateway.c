@@ -267,6 +267,24 @@ static void log_start(const struct gateway *g)
              g->shared.used >> 20, g->workers[0].arena.used >> 20, g->tables.used >> 20);
 }
 
+/* ---- what is configured ----------------------------------------------------------------------------------- */
+
+/* Is it the configuration that is wrong, and not the world? Then a start fails as --check-config does. */
+static int of_config(struct gateway *g, int rc)
+{
+    g->misconfigured = rc < 0 && rc != -ENOMEM;
+    return rc;
+}
+
+/* What needs no thread, no port and no state folder to be judged. */
+static int check_rest(struct gateway *g)
+{
+    int rc = certificates_open(g);
+    if (rc == 0)
+        rc = listeners_check(g);
+    return rc == 0 ? membership_check(g) : rc;
+}
+
 /* How many threads, and where they sit. */
 static int plan(struct gateway *g, const char *machine)
 {
@@ -282,7 +300,7 @@ static int build(struct gateway *g)
     int rc = settings_publish(g);
     atomic_store_explicit(&g->admission.max_concurrent, g->config.admission_max_concurrent, memory_order_relaxed);
     if (rc == 0)
-        rc = runners_create(g);
+        rc = of_config(g, runners_create(g));
     if (rc < 0)
         return rc;
     raise_descriptor_limit(g->config.limits_connections);
@@ -290,9 +308,9 @@ static int build(struct gateway *g)
     trust_proxies(g);
     rc = gpu_choose(g);
     if (rc == 0)
-        rc = plan(g, NULL);
+        rc = of_config(g, plan(g, NULL));
     if (rc == 0)
-        rc = certificates_open(g);
+        rc = of_config(g, check_rest(g));
     if (rc == 0)
         topology_settle(g);
     if (rc == 0)
@@ -328,13 +346,11 @@ static void take_config(struct gateway *g, struct config *config)
 int gateway_check(struct gateway *g, struct config *config)
 {
     take_config(g, config);
-    int rc = runners_create(g);
+    int rc = of_config(g, runners_create(g));
     if (rc == 0)
-        rc = plan(g, NULL);
+        rc = of_config(g, plan(g, NULL));
     if (rc == 0)
-        rc = certificates_open(g);
-    if (rc == 0)
-        rc = membership_check(g);
+        rc = of_config(g, check_rest(g));
     gateway_stop(g);
     return rc;
 }
@@ -350,8 +366,10 @@ int gateway_describe(struct gateway *g, struct config *config, struct directory_
 {
     take_config(g, config);
     describe_node(g);
-    int rc = runners_create(g);
+    int rc = of_config(g, runners_create(g));
     describe_node(g); /* now with its runners */
+    if (rc == 0)
+        rc = of_config(g, membership_check(g));
     if (rc == 0)
         rc = membership_open(g);
     if (rc == 0)

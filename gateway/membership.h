@@ -41,7 +41,7 @@ struct membership {
 /** Is what is configured valid? Problems go to the log. Changes nothing. Returns 0 or -EINVAL. */
 int membership_check(const struct gateway *g);
 
-/** Before workers exist: read the configuration. Returns 0, or negative errno after having logged why. */
+/** Before workers exist, with what membership_check() found in order: read the configuration. Returns 0, or negative errno after having logged why. */
 int membership_open(struct gateway *g);
 /** As the user that serves: become the only process of this node's name, and read or make its key. Returns 0, or negative
  * errno after having logged why. */

@@ -311,9 +311,6 @@ int membership_open(struct gateway *g)
 {
     const struct config *c = &g->config;
     struct membership *m = &g->membership;
-    int rc = membership_check(g);
-    if (rc < 0)
-        return rc;
     if (!store_dir(c->node_state_dir, m->state_dir))
         m->state_dir[0] = '\0';
     m->crypto = crypto_create();
@@ -324,7 +321,7 @@ int membership_open(struct gateway *g)
     g->node.report = (c->directory_url[0] && c->receipts_enabled ? IICP_WANT_RECEIPT : 0u) |
                      (c->trace_endpoint[0] ? IICP_WANT_SPAN : 0u);
     read_multiplier(c, &m->multiplier);
-    rc = read_objects(c, m->delegation, m->manifest);
+    int rc = read_objects(c, m->delegation, m->manifest);
     return rc < 0 ? rc : membership_read_windows(c, &m->windows, &m->zone);
 }
 

@@ -158,9 +158,9 @@ int register_main(int argc, char **argv, char **envp, const struct register_node
     int code = options_config(&options, envp, &config);
     if (code == 0) {
         uint32_t max_concurrent = config.admission_max_concurrent;
-        int rc = node->describe(node->context, &config, &o);
-        bool configured = rc != -EBUSY && rc != -EKEYREJECTED; /* then it is the state folder's fault */
-        code = rc == 0 ? register_as(&o, max_concurrent) : configured ? EXIT_CONFIG : EXIT_REFUSED;
+        code = node->describe(node->context, &config, &o);
+        if (code == EXIT_OK)
+            code = register_as(&o, max_concurrent);
         node->forget(node->context);
     }
     config_finish(&config);
