@@ -325,15 +325,11 @@ int membership_open(struct gateway *g)
     return rc < 0 ? rc : membership_read_windows(c, &m->windows, &m->zone);
 }
 
-/* Two processes that take turns in registering as one node would void each other's credentials for ever. */
+/* Who cannot keep credentials is told so where they are saved. */
 static int lock_name(struct gateway *g)
 {
     struct membership *m = &g->membership;
-    char path[STORE_PATH_MAX];
-    int n = snprintf(path, sizeof(path), "%s/nodes/%s.lock", m->state_dir, g->config.node_name);
-    if (!m->state_dir[0] || n >= (int)sizeof(path) || store_make_parent(path) < 0)
-        return 0; /* who cannot keep credentials is told so where they are saved */
-    int fd = store_lock(path);
+    int fd = auth_file_lock(m->state_dir, g->config.node_name);
     if (fd == -EBUSY) {
         log_error("another process is the node \"%s\": give this one a node.name of its own", g->config.node_name);
         return fd;

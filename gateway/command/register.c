@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
+#include "gateway/control/auth_file.h"
 #include "gateway/control/store.h"
 #include "finder.h"
 #include "options.h"
@@ -29,7 +31,8 @@ static const struct options_spec deregister_spec = {
     .about =
         "Takes this node out of directory.url, with the credentials kept by an earlier registration. "
         "Reputation goes\n"
-        "with it. Exit status: 0 the directory no longer lists it, 1 refused, 2 wrong flag, 4 no answer,\n"
+        "with it. A node that serves deregisters itself when it is stopped. Exit status: 0 the directory no longer\n"
+        "lists it, 1 refused, or it serves, 2 wrong flag, 4 no answer,\n"
         "78 the configuration has errors.",
 };
 
@@ -201,6 +204,20 @@ static int depart(struct step *s)
     return s->status ? EXIT_REFUSED : EXIT_NOT_REACHED;
 }
 
+static int depart_with_credentials(struct step *s, const struct config *c)
+{
+    int code = EXIT_REFUSED;
+    step_identify(s, s->state_dir, c->node_name, c->node_id, NULL);
+    if (s->auth.node_token[0])
+        code = depart(s);
+    else
+        fputs("taskgate deregister: no credentials are kept for this node and directory\n", stderr);
+    call_cancel(&s->call);
+    auth_finish(&s->auth);
+    return code;
+}
+
+/* A node that serves would come back with its next heartbeat. */
 static int deregister(const struct config *c)
 {
     static struct step s; /* large */
@@ -210,17 +227,19 @@ static int deregister(const struct config *c)
               stderr);
         return EXIT_REFUSED;
     }
-    if (step_open(&s, c->directory_url, c->directory_timeout_ms)) {
-        bool kept = store_dir(c->node_state_dir, s.state_dir);
-        step_identify(&s, kept ? s.state_dir : NULL, c->node_name, c->node_id, NULL);
-        if (s.auth.node_token[0])
-            code = depart(&s);
-        else
-            fputs("taskgate deregister: no credentials are kept for this node and directory\n", stderr);
-        call_cancel(&s.call);
-        auth_finish(&s.auth);
+    if (!store_dir(c->node_state_dir, s.state_dir))
+        s.state_dir[0] = '\0';
+    int lock = auth_file_lock(s.state_dir, c->node_name);
+    if (lock == -EBUSY) {
+        fprintf(stderr, "taskgate deregister: a process serves as the node \"%s\": stop it, and it deregisters itself\n",
+                c->node_name);
+        return EXIT_REFUSED;
     }
+    if (step_open(&s, c->directory_url, c->directory_timeout_ms))
+        code = depart_with_credentials(&s, c);
     step_close(&s);
+    if (lock >= 0)
+        close(lock);
     return code;
 }
 

@@ -15,10 +15,24 @@ static struct tg_str text(const char *s)
     return (struct tg_str){s, strlen(s)};
 }
 
+static bool path_of(const char *state_dir, const char *name, const char *suffix, char out[static STORE_PATH_MAX])
+{
+    int n = state_dir && state_dir[0] ? snprintf(out, STORE_PATH_MAX, "%s/nodes/%s.%s", state_dir, name, suffix) : 0;
+    return n > 0 && n < STORE_PATH_MAX;
+}
+
 static bool file_path(const char *state_dir, const char *name, char out[static STORE_PATH_MAX])
 {
-    int n = state_dir ? snprintf(out, STORE_PATH_MAX, "%s/nodes/%s.json", state_dir, name) : 0;
-    return n > 0 && n < STORE_PATH_MAX;
+    return path_of(state_dir, name, "json", out);
+}
+
+int auth_file_lock(const char *state_dir, const char *name)
+{
+    char path[STORE_PATH_MAX];
+    if (!path_of(state_dir, name, "lock", path))
+        return -ENOENT;
+    int rc = store_make_parent(path);
+    return rc < 0 ? rc : store_lock(path);
 }
 
 int auth_file_check(const char *state_dir, const char *name)

@@ -299,6 +299,19 @@ class Register(InFolder):
                 self.assertIn('another process is the node "default"', err)
                 self.assertEqual(d.view("n1")["registrations"], 1)
 
+    def test_a_node_that_serves_is_not_deregistered_beside_it(self):
+        """It would be back with its next heartbeat."""
+        with Devnet() as d:
+            here = ("--directory.url=" + d.url, "--directory.allow_private=true", "--node.id=n1",
+                    "--server.listen=127.0.0.1:%d" % free_port())
+            with Gateway("--server.workers=1", *here, env={"IICP_HOME": self.state}):
+                wait_for(lambda: "n1" in d.found(), 30, "n1 to be registered")
+                code, out, err = self.run_in("deregister", *here)
+                self.assertEqual((code, out, len(err.splitlines())), (1, "", 1), err)
+                self.assertRegex(err, r'a process serves as the node "default": stop it, and it deregisters itself')
+                self.assertEqual(d.found(), ["n1"])
+            self.assertEqual(d.found(), [])
+
     def test_without_directory_credentials_or_answer(self):
         self.assertEqual(self.run_in("register")[0], 1)
         nowhere = "--directory.url=http://127.0.0.1:%d" % free_port()
