@@ -98,6 +98,15 @@ class Init(InFolder):
         self.assertIn("other", open(self.path, encoding="utf-8").read())
         self.assertEqual(open(os.path.join(cx, os.listdir(cx)[0]), encoding="utf-8").read(), key)
 
+    def test_a_key_that_others_can_read_is_told_as_serve_tells_it(self):
+        self.assertEqual(self.init("--node-id", "n1")[0], 0)
+        cx = os.path.join(self.state, "cx")
+        path = os.path.join(cx, os.listdir(cx)[0])
+        os.chmod(path, 0o644)
+        code, _out, err = self.init("--node-id", "n1", "--force")
+        self.assertEqual(code, 1)
+        self.assertIn(path + ": others can read the key file; chmod 0600 it", err)
+
     def test_a_configuration_that_serve_would_refuse_is_not_written(self):
         code, _out, err = self.init("--listen", "nowhere")
         self.assertEqual(code, 78, err)
