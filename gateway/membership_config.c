@@ -7,6 +7,7 @@
 #include "gateway/base/log.h"
 #include "gateway/control/auth_file.h"
 #include "gateway/control/cx_key.h"
+#include "gateway/control/node_id.h"
 #include "gateway/control/outbound.h"
 #include "gateway/control/store.h"
 #include "gateway/net/net.h"
@@ -339,10 +340,31 @@ static int lock_name(struct gateway *g)
     return 0;
 }
 
+/* Under the host's name alone it would be taken for another host's node somewhere. */
+static void choose_id(struct gateway *g)
+{
+    char id[NODE_ID_BYTES_MAX + 1];
+    int rc = node_id_load(g->membership.state_dir, g->config.node_name, g->node.id, id);
+    if (rc == 0)
+        memcpy(g->node.id, id, sizeof(id));
+    else
+        log_warn("no id of its own can be kept for this node (%s): it is \"%s\" as any host of that name; set node.id",
+                 strerror(-rc), g->node.id);
+}
+
+/* As who this node is a member. */
+static int open_identity(struct gateway *g)
+{
+    int rc = lock_name(g);
+    if (rc == 0)
+        rc = auth_file_check(g->membership.state_dir, g->config.node_name);
+    if (rc == 0 && !g->config.node_id[0])
+        choose_id(g);
+    return rc;
+}
+
 int membership_secure(struct gateway *g)
 {
-    int rc = g->config.directory_url[0] ? lock_name(g) : 0;
-    if (rc == 0 && g->config.directory_url[0])
-        rc = auth_file_check(g->membership.state_dir, g->config.node_name);
+    int rc = g->config.directory_url[0] ? open_identity(g) : 0;
     return rc == 0 && cx_wanted(&g->config) ? cx_open(g) : rc;
 }

@@ -463,6 +463,35 @@ class Twins(unittest.TestCase):
                 self.assertNotEqual(home.credentials()["node_token"], home.credentials("second")["node_token"])
 
 
+class Names(unittest.TestCase):
+    def test_a_node_without_an_id_makes_one_of_the_hosts_name_and_keeps_it(self):
+        home = Home()
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
+            with Node(d, home=home, node_id="") as g:
+                made = g.node_id = g.health()["node_id"]
+                self.assertRegex(made, r"^%s-[0-9a-f]{8}$" % re.escape(os.uname().nodename[:27]))
+                self.assertEqual(home.text("nodes", "default.id"), made)
+                self.assertEqual(len(g.lines_with("node.id is not set: this node is " + made)), 1)
+                g.wait_member()
+            with Node(d, home=home, node_id="") as g:
+                g.node_id = g.health()["node_id"]
+                self.assertEqual(g.node_id, made)
+                g.wait_member()
+                self.assertEqual(g.lines_with("node.id is not set"), [])
+
+    def test_where_no_id_can_be_kept_it_is_said_and_the_hosts_name_is_all_there_is(self):
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
+            with Node(d, "--node.state_dir=/dev/null", node_id="") as g:
+                g.node_id = g.health()["node_id"]
+                self.assertEqual(g.node_id, os.uname().nodename)
+                self.assertEqual(len(g.lines_with("set node.id")), 1)
+
+    def test_without_a_directory_it_is_the_hosts_name(self):
+        with Node(None, node_id="") as g:
+            self.assertEqual(g.health()["node_id"], os.uname().nodename)
+            self.assertFalse(os.path.exists(g.home.file("nodes")))
+
+
 # ---- where it does not join -----------------------------------------------------------------------------------------
 
 class Outside(unittest.TestCase):
