@@ -17,6 +17,16 @@ struct gateway;
 #define MEMBERSHIP_CX_TEXT_BYTES 256
 #define MEMBERSHIP_OBJECT_BYTES 4096
 
+/* A list that was configured with commas; it borrows from the configuration. */
+#define MEMBERSHIP_TEXTS_MAX 16 /* what directories take */
+struct membership_texts {
+    struct tg_str items[MEMBERSHIP_TEXTS_MAX];
+    uint32_t count;
+};
+struct membership_lists {
+    struct membership_texts inputs, outputs, profiles, receipts;
+};
+
 struct membership {
     struct crypto *crypto;
     struct iicp_keys cx; /* has_cx says whether there is a key */
@@ -27,6 +37,7 @@ struct membership {
     int lock_fd;
     char endpoint[IICP_ENDPOINT_MAX + 1];
     double multiplier;
+    struct membership_lists lists;
     struct iicp_windows windows;
     struct zone *zone; /* until the directory takes it over */
     struct iicp_capability *capabilities; /* by instance, models[2 * i] and the next one belong to it */

@@ -114,8 +114,66 @@ static int read_objects(const struct config *c, char delegation[static MEMBERSHI
     return read_object("directory.policy_manifest", c->directory_policy_manifest, manifest) < 0 ? -EINVAL : rc;
 }
 
+static const char modalities[] = "text,image,audio,video";
+
+/* The next item of a comma list, without the blanks around it; false at the list's end. */
+static bool next_item(const char **list, struct tg_str *item)
+{
+    const char *at = *list + strspn(*list, " ,");
+    size_t len = strcspn(at, ",");
+    *list = at + len;
+    while (len > 0 && at[len - 1] == ' ')
+        len--;
+    *item = (struct tg_str){at, len};
+    return len > 0;
+}
+
+static bool among(const char *list, struct tg_str word)
+{
+    struct tg_str one;
+    while (next_item(&list, &one))
+        if (tg_str_eq(one, word))
+            return true;
+    return false;
+}
+
+/* @words: the only ones there are; NULL: any. */
+static int read_texts(const char *key, const char *list, const char *words, struct membership_texts *out)
+{
+    struct tg_str item;
+    for (out->count = 0; next_item(&list, &item); out->items[out->count++] = item) {
+        if (out->count == MEMBERSHIP_TEXTS_MAX || item.len > 255) {
+            log_error("%s: at most %d items of 255 bytes", key, MEMBERSHIP_TEXTS_MAX);
+            return -EINVAL;
+        }
+        if (words && !among(words, item)) {
+            log_error("%s: \"%.*s\" is none of %s", key, (int)item.len, item.ptr, words);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static int read_lists(const struct config *c, struct membership_lists *out)
+{
+    const struct {
+        const char *key, *list, *words;
+        struct membership_texts *to;
+    } all[] = {
+        {"node.input_modalities", c->node_input_modalities, modalities, &out->inputs},
+        {"node.output_modalities", c->node_output_modalities, modalities, &out->outputs},
+        {"node.supported_profiles", c->node_supported_profiles, NULL, &out->profiles},
+        {"directory.supported_receipt_profiles", c->directory_receipt_profiles, NULL, &out->receipts},
+    };
+    int rc = 0;
+    for (size_t i = 0; i < TG_ARRAY_SIZE(all); i++)
+        rc = read_texts(all[i].key, all[i].list, all[i].words, all[i].to) < 0 ? -EINVAL : rc;
+    return rc;
+}
+
 int membership_check(const struct gateway *g)
 {
+    struct membership_lists lists;
     char delegation[MEMBERSHIP_OBJECT_BYTES], manifest[MEMBERSHIP_OBJECT_BYTES];
     const struct config *c = &g->config;
     double multiplier;
@@ -123,6 +181,7 @@ int membership_check(const struct gateway *g)
     rc = check_windows(c) < 0 ? -EINVAL : rc;
     rc = read_multiplier(c, &multiplier) < 0 ? -EINVAL : rc;
     rc = read_objects(c, delegation, manifest) < 0 ? -EINVAL : rc;
+    rc = read_lists(c, &lists) < 0 ? -EINVAL : rc;
     rc = check_url("directory.url", c->directory_url) < 0 ? -EINVAL : rc;
     rc = check_url("directory.public_endpoint", c->directory_public_endpoint) < 0 ? -EINVAL : rc;
     rc = check_url("backend.url", c->backend_url) < 0 ? -EINVAL : rc;
@@ -219,6 +278,9 @@ static int describe_capabilities(struct gateway *g)
             .intent = text(g->instances[i]->intent),
             .models = {&m->models[2 * i], count},
             .max_tokens = g->config.node_max_tokens,
+            .input_modalities = {m->lists.inputs.items, m->lists.inputs.count},
+            .output_modalities = {m->lists.outputs.items, m->lists.outputs.count},
+            .supported_profiles = {m->lists.profiles.items, m->lists.profiles.count},
             .quantization = text(g->config.node_quantization),
             .inference_engine = text(g->config.node_inference_engine),
         };
@@ -271,6 +333,8 @@ static struct iicp_registration registration_of(struct gateway *g)
         .implementation_version = TG_STR(TASKGATE_VERSION),
         .policy_manifest = text(m->manifest),
         .operator_delegation = text(m->delegation),
+        .public_key = text(c->directory_public_key),
+        .supported_receipt_profiles = {m->lists.receipts.items, m->lists.receipts.count},
         .operator_display_name = text(c->directory_operator_name),
         .cip = g->node.cip,
     };
@@ -314,6 +378,7 @@ int membership_open(struct gateway *g)
     struct membership *m = &g->membership;
     if (!store_dir(c->node_state_dir, m->state_dir))
         m->state_dir[0] = '\0';
+    read_lists(c, &m->lists);
     m->crypto = crypto_create();
     if (!m->crypto || describe_capabilities(g) < 0)
         return -ENOMEM;

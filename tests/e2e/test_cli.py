@@ -189,6 +189,8 @@ class NoStart(Configured):
         for flag, pattern in (("--directory.url=ftp://x", r"directory\.url: "),
                               ("--pricing.multiplier=lots", r"pricing\.multiplier: "),
                               ("--availability.windows=9-17", r"availability\.windows: "),
+                              ("--node.input_modalities=text,smell", r'node\.input_modalities: "smell" is none of text,'),
+                              ("--node.supported_profiles=" + ",".join("abcdefghijklmnopq"), r"node\.supported_profiles: at most 16"),
                               ("--topology.worker_cpus=x", r"topology.worker_cpus"),
                               ("--directory.policy_manifest=/nowhere/x.json", r"directory\.policy_manifest: .*No such file")):
             flags = ("--server.listen=127.0.0.1:0", flag)

@@ -34,6 +34,9 @@ class WhatIsTold(Together, unittest.TestCase):
              "--admission.max_concurrent=7", "--directory.operator_name=Zoë & sons", "--pricing.enabled=true",
              "--pricing.multiplier=1.50", "--pricing.model=flat", "--pricing.sign=true", "--cip.enabled=true",
              "--cip.allow_worker=true", "--iicp.allow_tool_execution=true",
+             "--node.input_modalities=text, image", "--node.output_modalities=text",
+             "--node.supported_profiles=urn:iicp:profile:a:v1,urn:iicp:profile:b:v1", "--directory.public_key=PUB",
+             "--directory.supported_receipt_profiles=consumer_cosignature_v1",
              "--availability.windows=08:30-10:15@0.25,18:00-20:00@1", "--availability.timezone=Asia/Tokyo")
 
     def test_every_field_arrives(self):
@@ -50,6 +53,10 @@ class WhatIsTold(Together, unittest.TestCase):
         self.assertEqual((told["sdk_language"], told["implementation_name"]), ("c", "taskgate"))
         self.assertRegex(told["sdk_version"], r"^\d+\.\d+\.\d+$")
         self.assertNotIn("current_node_token", told)
+        for c in told["capabilities"]:
+            self.assertEqual((c["input_modalities"], c["output_modalities"]), (["text", "image"], ["text"]))
+            self.assertEqual(c["supported_profiles"], ["urn:iicp:profile:a:v1", "urn:iicp:profile:b:v1"])
+        self.assertEqual((told["public_key"], told["supported_receipt_profiles"]), ("PUB", ["consumer_cosignature_v1"]))
 
     def test_windows_are_told_in_utc_and_split_at_midnight(self):
         windows = [(w["start"], w["end"], w["share"]) for w in self.g.known()["registration"]["availability"]]
