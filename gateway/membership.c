@@ -158,11 +158,19 @@ static void add_spans(struct gateway *g)
     control_add(g->control, &part);
 }
 
+/* Directories take a changed price from signed heartbeats alone, not from another registration. */
+static void warn_of_price(const struct config *c)
+{
+    if (c->directory_url[0] && c->pricing_enabled && !c->pricing_sign)
+        log_warn("pricing.sign is off: a directory that knows this node keeps the price that it has, whatever is changed here");
+}
+
 void membership_start(struct gateway *g)
 {
     struct directory_options o;
     struct control_part mail = {.name = "mail", .turn = read_mail, .self = g};
     membership_describe(g, &o);
+    warn_of_price(&g->config);
     if (g->node.report)
         control_add(g->control, &mail); /* first: what it brings is then seen by the others in the same round */
     add_directory(g, &o);

@@ -470,6 +470,13 @@ class Twins(unittest.TestCase):
                 self.assertNotEqual(home.credentials()["node_token"], home.credentials("second")["node_token"])
 
 
+class Prices(unittest.TestCase):
+    def test_an_unsigned_price_that_cannot_change_is_warned_of(self):
+        for flags, lines in ((("--pricing.enabled=true",), 1), (("--pricing.enabled=true", "--pricing.sign=true"), 0), ((), 0)):
+            with Node(None, "--directory.url=http://127.0.0.1:9", *flags) as g:
+                self.assertEqual(len(g.lines_with("pricing.sign is off")), lines)
+
+
 class Names(unittest.TestCase):
     def test_a_node_without_an_id_makes_one_of_the_hosts_name_and_keeps_it(self):
         home = Home()
