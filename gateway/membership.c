@@ -199,6 +199,7 @@ void membership_close(struct gateway *g)
     zone_destroy(m->zone);
     crypto_destroy(m->crypto);
     crypto_wipe(&m->cx, sizeof(m->cx));
+    crypto_wipe(m->hmac_key, sizeof(m->hmac_key));
     if (m->locked)
         close(m->lock_fd);
     free(m->capabilities);

@@ -32,6 +32,7 @@ struct membership {
     struct iicp_keys cx; /* has_cx says whether there is a key */
     char cx_text[MEMBERSHIP_CX_TEXT_BYTES];
     char delegation[MEMBERSHIP_OBJECT_BYTES], manifest[MEMBERSHIP_OBJECT_BYTES]; /* the operator's; empty: none */
+    char hmac_key[IICP_HMAC_KEY_MAX + 1]; /* of one's own, to be proposed; empty: none */
     char state_dir[1280]; /* empty: there is none */
     bool locked;          /* lock_fd keeps other processes from being this node */
     int lock_fd;

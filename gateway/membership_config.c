@@ -333,6 +333,7 @@ static struct iicp_registration registration_of(struct gateway *g)
         .implementation_version = TG_STR(TASKGATE_VERSION),
         .policy_manifest = text(m->manifest),
         .operator_delegation = text(m->delegation),
+        .node_hmac_key = text(m->hmac_key),
         .public_key = text(c->directory_public_key),
         .supported_receipt_profiles = {m->lists.receipts.items, m->lists.receipts.count},
         .operator_display_name = text(c->directory_operator_name),
@@ -417,10 +418,38 @@ static void choose_id(struct gateway *g)
                  strerror(-rc), g->node.id);
 }
 
+/* A secret: read by the user that serves. The text is the key, not what it may spell. */
+static int read_hmac_key(struct gateway *g)
+{
+    const char *path = g->config.directory_hmac_key_file;
+    char *key = g->membership.hmac_key;
+    if (!path[0])
+        return 0;
+    int64_t len = store_read(path, true, key, IICP_HMAC_KEY_MAX);
+    if (len < 0) {
+        bool exposed = store_exposed(path);
+        log_error("directory.hmac_key_file: %s %s", path, exposed ? "is open to others than its owner; chmod 0600 it"
+                                                                   : strerror((int)-len));
+        return exposed ? -EKEYREJECTED : (int)len;
+    }
+    while (len > 0 && (key[len - 1] == '\n' || key[len - 1] == '\r'))
+        len--;
+    key[len] = '\0';
+    for (const char *p = key; *p; p++)
+        if (*p <= ' ' || *p > '~')
+            len = 0;
+    if (len > 0)
+        return 0;
+    log_error("directory.hmac_key_file: %s holds no line of 1 to %d visible characters", path, IICP_HMAC_KEY_MAX);
+    return -EINVAL;
+}
+
 /* As who this node is a member. */
 static int open_identity(struct gateway *g)
 {
     int rc = lock_name(g);
+    if (rc == 0)
+        rc = read_hmac_key(g);
     if (rc == 0)
         rc = auth_file_check(g->membership.state_dir, g->config.node_name);
     if (rc == 0 && !g->config.node_id[0])

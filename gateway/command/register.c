@@ -76,13 +76,10 @@ static bool step_open(struct step *s, const char *url, uint32_t timeout_ms)
 }
 
 /* The id is not the directory's token: a node keeps its own across registrations. */
-static void step_identify(struct step *s, const char *state_dir, const char *name, const char *node_id,
-                          const struct iicp_keys *cx)
+static void step_identify(struct step *s, struct auth_options who)
 {
-    auth_init(
-        &s->auth, &s->link,
-        &(struct auth_options){
-            .state_dir = state_dir, .name = name, .node_id = node_id, .cx = cx, .publish = publish_nothing});
+    who.publish = publish_nothing;
+    auth_init(&s->auth, &s->link, &who);
 }
 
 static void step_close(struct step *s)
@@ -138,7 +135,11 @@ static int register_as(const struct directory_options *o, uint32_t max_concurren
         return EXIT_REFUSED;
     }
     if (step_open(&s, o->url, o->timeout_ms)) {
-        step_identify(&s, o->state_dir, o->node_name, o->node_id, o->cx);
+        step_identify(&s, (struct auth_options){.state_dir = o->state_dir,
+                                               .name = o->node_name,
+                                               .node_id = o->node_id,
+                                               .own_hmac_key = o->registration.node_hmac_key,
+                                               .cx = o->cx});
         s.registration = o->registration;
         s.registration.max_concurrent = max_concurrent;
         s.registration.pricing = o->pricing;
@@ -207,7 +208,7 @@ static int depart(struct step *s)
 static int depart_with_credentials(struct step *s, const struct config *c)
 {
     int code = EXIT_REFUSED;
-    step_identify(s, s->state_dir, c->node_name, c->node_id, NULL);
+    step_identify(s, (struct auth_options){.state_dir = s->state_dir, .name = c->node_name, .node_id = c->node_id});
     if (s->auth.node_token[0])
         code = depart(s);
     else

@@ -477,6 +477,26 @@ class Prices(unittest.TestCase):
                 self.assertEqual(len(g.lines_with("pricing.sign is off")), lines)
 
 
+class OwnKeys(unittest.TestCase):
+    def test_a_key_of_ones_own_is_told_and_never_shown(self):
+        home = Home()
+        os.makedirs(home.path)
+        path, secret = home.file("hmac"), "5ecret" * 10
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="utf-8") as f:
+            f.write(secret + "\n")
+        flags = ("--directory.hmac_key_file=" + path, "--pricing.enabled=true", "--pricing.sign=true", "--log.level=debug")
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
+            with Node(d, *flags, home=home) as g:
+                g.wait_member()
+                self.assertGreaterEqual(g.wait_beats(2)["challenges_passed"], 1)
+                self.assertEqual(g.known()["challenges_failed"], 0)
+                self.assertNotIn(secret, g.log())
+            os.chmod(path, 0o644)
+            with Node(d, *flags, home=home, ready=False) as g:
+                self.assertEqual(g.wait(), 1)
+                self.assertIn("is open to others than its owner", g.log())
+
+
 class Names(unittest.TestCase):
     def test_a_node_without_an_id_makes_one_of_the_hosts_name_and_keeps_it(self):
         home = Home()

@@ -37,7 +37,7 @@ struct sim_directory {
     const char *fault_body;
     const char *public_key;                           /* NULL: it has none */
     const char *assigned;                             /* its name for the node; NULL: "n1" */
-    bool keep_key;                                    /* re-registration answers without a key */
+    bool keep_key;                                    /* registration answers without a key */
     const char *batch_reply;                          /* instead of the batch id */
     uint32_t next_heartbeat_ms, registry_ms, tags_ms; /* the latter: latencies, if not 0 */
     const char *models;                               /* of the backend: body of /api/tags */
