@@ -275,6 +275,24 @@ static void log_start(const struct gateway *g)
              g->shared.used >> 20, g->workers[0].arena.used >> 20, g->tables.used >> 20);
 }
 
+/* ---- what is configured ----------------------------------------------------------------------------------- */
+
+/* Is it the configuration that is wrong, and not the world? Then a start fails as --check-config does. */
+static int of_config(struct gateway *g, int rc)
+{
+    g->misconfigured = rc < 0 && rc != -ENOMEM;
+    return rc;
+}
+
+/* What needs no thread, no port and no state folder to be judged. */
+static int check_rest(struct gateway *g)
+{
+    int rc = certificates_open(g);
+    if (rc == 0)
+        rc = listeners_check(g);
+    return rc == 0 ? membership_check(g) : rc;
+}
+
 /* How many threads, and where they sit. @described: every GPU of the machine counts, and no driver was asked for them. */
 static int plan(struct gateway *g, const char *machine, bool described)
 {
@@ -292,7 +310,7 @@ static int build(struct gateway *g)
     int rc = settings_publish(g);
     atomic_store_explicit(&g->admission.max_concurrent, g->config.admission_max_concurrent, memory_order_relaxed);
     if (rc == 0)
-        rc = runners_create(g);
+        rc = of_config(g, runners_create(g));
     if (rc < 0)
         return rc;
     raise_descriptor_limit(g->config.limits_connections);
@@ -300,9 +318,9 @@ static int build(struct gateway *g)
     trust_proxies(g);
     rc = gpu_choose(g);
     if (rc == 0)
-        rc = plan(g, NULL, false);
+        rc = of_config(g, plan(g, NULL, false));
     if (rc == 0)
-        rc = certificates_open(g);
+        rc = of_config(g, check_rest(g));
     if (rc == 0)
         topology_settle(g);
     if (rc == 0)
@@ -338,13 +356,11 @@ static void take_config(struct gateway *g, struct config *config)
 int gateway_check(struct gateway *g, struct config *config)
 {
     take_config(g, config);
-    int rc = runners_create(g);
+    int rc = of_config(g, runners_create(g));
     if (rc == 0)
-        rc = plan(g, NULL, false);
+        rc = of_config(g, plan(g, NULL, false));
     if (rc == 0)
-        rc = certificates_open(g);
-    if (rc == 0)
-        rc = membership_check(g);
+        rc = of_config(g, check_rest(g));
     gateway_stop(g);
     return rc;
 }
@@ -369,8 +385,10 @@ int gateway_describe(struct gateway *g, struct config *config, struct directory_
 {
     take_config(g, config);
     describe_node(g);
-    int rc = runners_create(g);
+    int rc = of_config(g, runners_create(g));
     describe_node(g); /* now with its runners */
+    if (rc == 0)
+        rc = of_config(g, membership_check(g));
     if (rc == 0)
         rc = membership_open(g);
     if (rc == 0)

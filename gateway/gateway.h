@@ -36,6 +36,7 @@ struct gateway {
     struct config config;
     struct config first; /* as started with, once `reloaded`: the control thread's parts borrow texts of it for good */
     bool reloaded;
+    bool misconfigured; /* why it did not start */
     struct tg_host host;
     struct iicp_node node;
     struct topology *topology; /* machine and plan */
@@ -86,17 +87,18 @@ void gpu_describe(struct gateway *g, const struct machine *m);
 bool gpu_may_do_without(const struct gateway *g);
 
 /**
- * Build everything and start serving. Takes over @config. Returns 0, or negative errno after having logged why.
+ * Build everything and start serving. Takes over @config. Returns 0, or negative errno after having logged why;
+ * g->misconfigured then says whether gateway_check() would have found it.
  */
 int gateway_start(struct gateway *g, struct config *config, struct control *control);
 
-/** Build the configured runners and let them go again, problems on stderr: --check-config. Takes over @config. */
+/** Judge what is configured as a start does, and build nothing that stays: --check-config. Takes over @config. Returns as
+ * gateway_start(). */
 int gateway_check(struct gateway *g, struct config *config);
 
 /**
  * What a directory would be told, without serving: `taskgate register`. Takes over @config; @out borrows from @g. To be
- * ended with gateway_stop() in every case. Returns 0, -EBUSY if the node serves and registers by itself, or other negative
- * errno, with the reasons on stderr.
+ * ended with gateway_stop() in every case. Returns as gateway_start(); -EBUSY if the node serves and registers by itself.
  */
 int gateway_describe(struct gateway *g, struct config *config, struct directory_options *out);
 
@@ -172,6 +174,8 @@ struct tg_executor_options executors_options(const struct gateway *g, uint32_t n
 /* listeners.c */
 /** Give every worker its listening sockets. Returns 0, or negative errno after having logged why. */
 int listeners_open(struct gateway *g);
+/** Is each address one that can be listened on as configured? 0, or -EINVAL after having logged which is not. */
+int listeners_check(const struct gateway *g);
 /** Remove the files of Unix sockets. */
 void listeners_remove_files(struct gateway *g);
 

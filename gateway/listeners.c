@@ -101,13 +101,19 @@ static int listen_tls(struct gateway *g, char *error, size_t error_len)
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < g->config.server_tls_listen.count; i++) {
         const char *address = g->config.server_tls_listen.address[i];
-        if (is_file(address)) {
-            snprintf(error, error_len, "server.tls_listen: %s: a Unix socket needs no TLS", address);
-            return -EINVAL;
-        }
         rc = listen_address(g, address, true, error, error_len);
     }
     return rc;
+}
+
+int listeners_check(const struct gateway *g)
+{
+    for (uint32_t i = 0; i < g->config.server_tls_listen.count; i++)
+        if (is_file(g->config.server_tls_listen.address[i])) {
+            log_error("server.tls_listen: %s: a Unix socket needs no TLS", g->config.server_tls_listen.address[i]);
+            return -EINVAL;
+        }
+    return 0;
 }
 
 int listeners_open(struct gateway *g)

@@ -47,6 +47,11 @@ static int version(void)
     return EXIT_OK;
 }
 
+static int failure(const struct gateway *g)
+{
+    return g->misconfigured ? EXIT_CONFIG : EXIT_FAILED;
+}
+
 /* Values are checked by now; runners are checked by building them. */
 static int check(struct config *config)
 {
@@ -54,7 +59,7 @@ static int check(struct config *config)
     int rc = gateway_check(&g, config);
     if (rc == 0)
         puts("configuration is valid");
-    return rc == 0 ? EXIT_OK : EXIT_CONFIG;
+    return rc == 0 ? EXIT_OK : failure(&g);
 }
 
 static int run(struct config *config, const struct serve_source *source)
@@ -138,7 +143,7 @@ int command_doctor(int argc, char **argv, char **envp)
 
 static int describe(void *context, struct config *config, struct directory_options *out)
 {
-    return gateway_describe(context, config, out);
+    return gateway_describe(context, config, out) == 0 ? EXIT_OK : failure(context);
 }
 
 static void forget(void *context)

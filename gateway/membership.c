@@ -166,7 +166,7 @@ static void add_spans(struct gateway *g)
     struct spans_options o = {
         .host = control_host(g->control),
         .endpoint = g->config.trace_endpoint,
-        .node_id = g->node.id,
+        .node_id = m->directory ? directory_node_id(m->directory) : g->node.id, /* it changes in place */
         .intents = m->intents,
         .intent_count = g->instance_count,
         .per_second = g->config.trace_per_second,
@@ -181,11 +181,19 @@ static void add_spans(struct gateway *g)
     control_add(g->control, &part);
 }
 
+/* Directories take a changed price from signed heartbeats alone, not from another registration. */
+static void warn_of_price(const struct config *c)
+{
+    if (c->directory_url[0] && c->pricing_enabled && !c->pricing_sign)
+        log_warn("pricing.sign is off: a directory that knows this node keeps the price that it has, whatever is changed here");
+}
+
 void membership_start(struct gateway *g)
 {
     struct directory_options o;
     struct control_part mail = {.name = "mail", .turn = read_mail, .self = g};
     membership_describe(g, &o);
+    warn_of_price(&g->config);
     if (g->node.report)
         control_add(g->control, &mail); /* first: what it brings is then seen by the others in the same round */
     add_directory(g, &o);
@@ -214,6 +222,7 @@ void membership_close(struct gateway *g)
     zone_destroy(m->zone);
     crypto_destroy(m->crypto);
     crypto_wipe(&m->cx, sizeof(m->cx));
+    crypto_wipe(m->hmac_key, sizeof(m->hmac_key));
     if (m->locked)
         close(m->lock_fd);
     free(m->capabilities);

@@ -17,16 +17,28 @@ struct gateway;
 #define MEMBERSHIP_CX_TEXT_BYTES 256
 #define MEMBERSHIP_OBJECT_BYTES 4096
 
+/* A list that was configured with commas; it borrows from the configuration. */
+#define MEMBERSHIP_TEXTS_MAX 16 /* what directories take */
+struct membership_texts {
+    struct tg_str items[MEMBERSHIP_TEXTS_MAX];
+    uint32_t count;
+};
+struct membership_lists {
+    struct membership_texts inputs, outputs, profiles, receipts;
+};
+
 struct membership {
     struct crypto *crypto;
     struct iicp_keys cx; /* has_cx says whether there is a key */
     char cx_text[MEMBERSHIP_CX_TEXT_BYTES];
     char delegation[MEMBERSHIP_OBJECT_BYTES], manifest[MEMBERSHIP_OBJECT_BYTES]; /* the operator's; empty: none */
+    char hmac_key[IICP_HMAC_KEY_MAX + 1]; /* of one's own, to be proposed; empty: none */
     char state_dir[1280]; /* empty: there is none */
     bool locked;          /* lock_fd keeps other processes from being this node */
     int lock_fd;
     char endpoint[IICP_ENDPOINT_MAX + 1];
     double multiplier;
+    struct membership_lists lists;
     struct iicp_windows windows;
     struct zone *zone; /* until the directory takes it over */
     struct iicp_capability *capabilities; /* by instance, models[2 * i] and the next one belong to it */
@@ -42,7 +54,7 @@ struct membership {
 /** Is what is configured valid? Problems go to the log. Changes nothing. Returns 0 or -EINVAL. */
 int membership_check(const struct gateway *g);
 
-/** Before workers exist: read the configuration. Returns 0, or negative errno after having logged why. */
+/** Before workers exist, with what membership_check() found in order: read the configuration. Returns 0, or negative errno after having logged why. */
 int membership_open(struct gateway *g);
 /** As the user that serves: become the only process of this node's name, and read or make its key. Returns 0, or negative
  * errno after having logged why. */

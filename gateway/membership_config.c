@@ -7,6 +7,7 @@
 #include "gateway/base/log.h"
 #include "gateway/control/auth_file.h"
 #include "gateway/control/cx_key.h"
+#include "gateway/control/node_id.h"
 #include "gateway/control/outbound.h"
 #include "gateway/control/store.h"
 #include "gateway/net/net.h"
@@ -113,8 +114,66 @@ static int read_objects(const struct config *c, char delegation[static MEMBERSHI
     return read_object("directory.policy_manifest", c->directory_policy_manifest, manifest) < 0 ? -EINVAL : rc;
 }
 
+static const char modalities[] = "text,image,audio,video";
+
+/* The next item of a comma list, without the blanks around it; false at the list's end. */
+static bool next_item(const char **list, struct tg_str *item)
+{
+    const char *at = *list + strspn(*list, " ,");
+    size_t len = strcspn(at, ",");
+    *list = at + len;
+    while (len > 0 && at[len - 1] == ' ')
+        len--;
+    *item = (struct tg_str){at, len};
+    return len > 0;
+}
+
+static bool among(const char *list, struct tg_str word)
+{
+    struct tg_str one;
+    while (next_item(&list, &one))
+        if (tg_str_eq(one, word))
+            return true;
+    return false;
+}
+
+/* @words: the only ones there are; NULL: any. */
+static int read_texts(const char *key, const char *list, const char *words, struct membership_texts *out)
+{
+    struct tg_str item;
+    for (out->count = 0; next_item(&list, &item); out->items[out->count++] = item) {
+        if (out->count == MEMBERSHIP_TEXTS_MAX || item.len > 255) {
+            log_error("%s: at most %d items of 255 bytes", key, MEMBERSHIP_TEXTS_MAX);
+            return -EINVAL;
+        }
+        if (words && !among(words, item)) {
+            log_error("%s: \"%.*s\" is none of %s", key, (int)item.len, item.ptr, words);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static int read_lists(const struct config *c, struct membership_lists *out)
+{
+    const struct {
+        const char *key, *list, *words;
+        struct membership_texts *to;
+    } all[] = {
+        {"node.input_modalities", c->node_input_modalities, modalities, &out->inputs},
+        {"node.output_modalities", c->node_output_modalities, modalities, &out->outputs},
+        {"node.supported_profiles", c->node_supported_profiles, NULL, &out->profiles},
+        {"directory.supported_receipt_profiles", c->directory_receipt_profiles, NULL, &out->receipts},
+    };
+    int rc = 0;
+    for (size_t i = 0; i < TG_ARRAY_SIZE(all); i++)
+        rc = read_texts(all[i].key, all[i].list, all[i].words, all[i].to) < 0 ? -EINVAL : rc;
+    return rc;
+}
+
 int membership_check(const struct gateway *g)
 {
+    struct membership_lists lists;
     char delegation[MEMBERSHIP_OBJECT_BYTES], manifest[MEMBERSHIP_OBJECT_BYTES];
     const struct config *c = &g->config;
     double multiplier;
@@ -122,6 +181,7 @@ int membership_check(const struct gateway *g)
     rc = check_windows(c) < 0 ? -EINVAL : rc;
     rc = read_multiplier(c, &multiplier) < 0 ? -EINVAL : rc;
     rc = read_objects(c, delegation, manifest) < 0 ? -EINVAL : rc;
+    rc = read_lists(c, &lists) < 0 ? -EINVAL : rc;
     rc = check_url("directory.url", c->directory_url) < 0 ? -EINVAL : rc;
     rc = check_url("directory.public_endpoint", c->directory_public_endpoint) < 0 ? -EINVAL : rc;
     rc = check_url("backend.url", c->backend_url) < 0 ? -EINVAL : rc;
@@ -218,6 +278,9 @@ static int describe_capabilities(struct gateway *g)
             .intent = text(g->instances[i]->intent),
             .models = {&m->models[2 * i], count},
             .max_tokens = g->config.node_max_tokens,
+            .input_modalities = {m->lists.inputs.items, m->lists.inputs.count},
+            .output_modalities = {m->lists.outputs.items, m->lists.outputs.count},
+            .supported_profiles = {m->lists.profiles.items, m->lists.profiles.count},
             .quantization = text(g->config.node_quantization),
             .inference_engine = text(g->config.node_inference_engine),
         };
@@ -270,6 +333,9 @@ static struct iicp_registration registration_of(struct gateway *g)
         .implementation_version = TG_STR(TASKGATE_VERSION),
         .policy_manifest = text(m->manifest),
         .operator_delegation = text(m->delegation),
+        .node_hmac_key = text(m->hmac_key),
+        .public_key = text(c->directory_public_key),
+        .supported_receipt_profiles = {m->lists.receipts.items, m->lists.receipts.count},
         .operator_display_name = text(c->directory_operator_name),
         .cip = g->node.cip,
     };
@@ -311,11 +377,9 @@ int membership_open(struct gateway *g)
 {
     const struct config *c = &g->config;
     struct membership *m = &g->membership;
-    int rc = membership_check(g);
-    if (rc < 0)
-        return rc;
     if (!store_dir(c->node_state_dir, m->state_dir))
         m->state_dir[0] = '\0';
+    read_lists(c, &m->lists);
     m->crypto = crypto_create();
     if (!m->crypto || describe_capabilities(g) < 0)
         return -ENOMEM;
@@ -324,19 +388,15 @@ int membership_open(struct gateway *g)
     g->node.report = (c->directory_url[0] && c->receipts_enabled ? IICP_WANT_RECEIPT : 0u) |
                      (c->trace_endpoint[0] ? IICP_WANT_SPAN : 0u);
     read_multiplier(c, &m->multiplier);
-    rc = read_objects(c, m->delegation, m->manifest);
+    int rc = read_objects(c, m->delegation, m->manifest);
     return rc < 0 ? rc : membership_read_windows(c, &m->windows, &m->zone);
 }
 
-/* Two processes that take turns in registering as one node would void each other's credentials for ever. */
+/* Who cannot keep credentials is told so where they are saved. */
 static int lock_name(struct gateway *g)
 {
     struct membership *m = &g->membership;
-    char path[STORE_PATH_MAX];
-    int n = snprintf(path, sizeof(path), "%s/nodes/%s.lock", m->state_dir, g->config.node_name);
-    if (!m->state_dir[0] || n >= (int)sizeof(path) || store_make_parent(path) < 0)
-        return 0; /* who cannot keep credentials is told so where they are saved */
-    int fd = store_lock(path);
+    int fd = auth_file_lock(m->state_dir, g->config.node_name);
     if (fd == -EBUSY) {
         log_error("another process is the node \"%s\": give this one a node.name of its own", g->config.node_name);
         return fd;
@@ -346,10 +406,59 @@ static int lock_name(struct gateway *g)
     return 0;
 }
 
+/* Under the host's name alone it would be taken for another host's node somewhere. */
+static void choose_id(struct gateway *g)
+{
+    char id[NODE_ID_BYTES_MAX + 1];
+    int rc = node_id_load(g->membership.state_dir, g->config.node_name, g->node.id, id);
+    if (rc == 0)
+        memcpy(g->node.id, id, sizeof(id));
+    else
+        log_warn("no id of its own can be kept for this node (%s): it is \"%s\" as any host of that name; set node.id",
+                 strerror(-rc), g->node.id);
+}
+
+/* A secret: read by the user that serves. The text is the key, not what it may spell. */
+static int read_hmac_key(struct gateway *g)
+{
+    const char *path = g->config.directory_hmac_key_file;
+    char *key = g->membership.hmac_key;
+    if (!path[0])
+        return 0;
+    int64_t len = store_read(path, true, key, IICP_HMAC_KEY_MAX);
+    if (len < 0) {
+        bool exposed = store_exposed(path);
+        log_error("directory.hmac_key_file: %s %s", path, exposed ? "is open to others than its owner; chmod 0600 it"
+                                                                   : strerror((int)-len));
+        return exposed ? -EKEYREJECTED : (int)len;
+    }
+    while (len > 0 && (key[len - 1] == '\n' || key[len - 1] == '\r'))
+        len--;
+    key[len] = '\0';
+    for (const char *p = key; *p; p++)
+        if (*p <= ' ' || *p > '~')
+            len = 0;
+    if (len > 0)
+        return 0;
+    log_error("directory.hmac_key_file: %s holds no line of 1 to %d visible characters", path, IICP_HMAC_KEY_MAX);
+    return -EINVAL;
+}
+
+/* As who this node is a member. */
+static int open_identity(struct gateway *g)
+{
+    int rc = lock_name(g);
+    if (rc == 0)
+        rc = read_hmac_key(g);
+    if (rc == 0)
+        rc = auth_file_check(g->membership.state_dir, g->config.node_name);
+    if (rc == 0 && !g->config.node_id[0])
+        choose_id(g);
+    return rc;
+}
+
 int membership_secure(struct gateway *g)
 {
-    int rc = g->config.directory_url[0] ? lock_name(g) : 0;
-    if (rc == 0 && g->config.directory_url[0])
-        rc = auth_file_check(g->membership.state_dir, g->config.node_name);
+    int rc = g->config.directory_url[0] ? open_identity(g) : 0;
     return rc == 0 && cx_wanted(&g->config) ? cx_open(g) : rc;
 }

@@ -11,7 +11,7 @@
 #include "gateway.h"
 #include "serve.h"
 
-enum { EXIT_CLEAN = 0, EXIT_NO_START = 1, EXIT_CUT = 3, EXIT_GAVE_UP = 4 };
+enum { EXIT_CLEAN = 0, EXIT_NO_START = 1, EXIT_CUT = 3, EXIT_GAVE_UP = 4, EXIT_CONFIG = 78 };
 
 #define DRAIN_LOOK_MS 10
 #define CERTIFICATE_LOOK_MS 2000
@@ -192,7 +192,7 @@ int serve_main(struct config *config, const struct serve_source *source)
     block_signals();
     forbid_core_dumps();
     if (start(&s, config) < 0)
-        return EXIT_NO_START;
+        return s.gateway.misconfigured ? EXIT_CONFIG : EXIT_NO_START;
     notify_ready();
     while (s.state != SERVE_OVER)
         control_turn(s.control);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checks of health, of HTTP itself, and of what the directory knows. */
+#include <errno.h>
 #include "conformance.h"
 #include "gateway/control/outbound.h"
+#include "gateway/control/store.h"
 
 #define HEALTH_MS 3000
+#define PROBE_PORT_MIN 1024 /* of what directories probe */
 #define NO_BODY ((struct tg_str){NULL, 0})
 
 static struct tg_str text(const char *s)
@@ -28,9 +31,36 @@ struct finding conformance_conf_health(struct conformance *c)
     return f;
 }
 
+/* What this host keeps of the node: 1 if there is a token, 0 if there is none, negative if it keeps nothing of it. */
+static int kept_token(const struct conformance *c)
+{
+    char folder[STORE_PATH_MAX], path[STORE_PATH_MAX + 128], bytes[4096];
+    struct tg_json_node nodes[TG_JSON_NODES_MAX(64)];
+    struct tg_json_doc doc = {.nodes = nodes, .capacity = TG_ARRAY_SIZE(nodes)};
+    struct tg_json_error err;
+    if (!store_dir(c->config->node_state_dir, folder))
+        return -ENOENT;
+    snprintf(path, sizeof(path), "%s/nodes/%s.json", folder, c->config->node_name);
+    int64_t len = store_read(path, true, bytes, sizeof(bytes));
+    int rc = -ENOENT;
+    if (len > 0 && tg_json_parse(&doc, bytes, (size_t)len, &err) == 0 && nodes[0].type == TG_JSON_OBJECT) {
+        const struct tg_json_node *id = tg_json_get(&doc, nodes, TG_STR("node_id")),
+                                  *token = tg_json_get(&doc, nodes, TG_STR("node_token"));
+        if (id && id->type == TG_JSON_STRING && tg_json_string_eq(&doc, id, text(c->node_id)))
+            rc = token && token->type == TG_JSON_STRING && token->text.len > 0;
+    }
+    crypto_wipe(bytes, sizeof(bytes));
+    return rc;
+}
+
 struct finding conformance_conf_reg(struct conformance *c)
 {
-    return c->node_id[0] ? pass() : fail("health names no node_id");
+    if (!c->node_id[0])
+        return fail("health names no node_id");
+    int token = kept_token(c);
+    if (token < 0)
+        return skip("it is %s; whether it has a token is known where its credentials are: --node.state_dir", c->node_id);
+    return token ? pass() : fail("%s has no token", c->node_id);
 }
 
 struct finding conformance_health_status(struct conformance *c)
@@ -167,6 +197,8 @@ struct finding conformance_conf_reach(struct conformance *c)
         return fail("the address cannot be asked about");
     if (never_reached(u.host) && !c->config->directory_allow_private)
         return fail("nobody else can reach this address (--directory.allow_private=true asks all the same)");
+    if (u.port < PROBE_PORT_MIN)
+        return skip("directories probe no port below %d, and this is %u", PROBE_PORT_MIN, u.port);
     snprintf(path + len, sizeof(path) - len, "&port=%u", u.port);
     if (!finder_ask(c->client, "conformance", c->config, path, &a))
         return fail("the directory gave no answer");

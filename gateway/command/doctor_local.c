@@ -65,7 +65,7 @@ static void check_credentials(struct doctor *d, struct doctor_finding *f)
     if (rc == -EACCES)
         doctor_say(f, DOCTOR_FAIL, DOCTOR_LOCAL_UNHEALTHY,
                    "chmod 0600 it; if strangers may have read it, register anew",
-                   "%s is not this user's alone, and so not used", path);
+                   "%s is not this user's alone: serve does not start with it", path);
     else if (rc < 0)
         doctor_say(f, DOCTOR_FAIL, DOCTOR_LOCAL_UNHEALTHY, "look at the file", "%s cannot be read: %s", path,
                    strerror(-rc));

@@ -7,23 +7,13 @@
 
 #define REPLY_BYTES_MAX (2u << 20)
 
-bool finder_ask(struct client *c, const char *command, const struct config *config, const char *path,
-                struct answer *a)
+/* False: it does not fit. */
+static bool get(struct client *c, const struct config *config, const char *path, struct answer *a)
 {
     static const char *const headers[] = {"Accept: application/json", NULL};
-    struct tg_str base = {config->directory_url, strlen(config->directory_url)};
     char url[ASK_URL_MAX];
-    *a = (struct answer){0};
-    if (base.len == 0) {
-        fprintf(stderr,
-                "taskgate %s: no directory is configured: set --directory.url, or IICP_DIRECTORY_URL\n",
-                command);
+    if (!iicp_directory_url((struct tg_str){config->directory_url, strlen(config->directory_url)}, path, url, sizeof(url)))
         return false;
-    }
-    if (!iicp_directory_url(base, path, url, sizeof(url))) {
-        fprintf(stderr, "taskgate %s: the question is too long\n", command);
-        return false;
-    }
     ask(c,
         &(struct client_request){.method = "GET",
                                  .url = url,
@@ -33,6 +23,35 @@ bool finder_ask(struct client *c, const char *command, const struct config *conf
                                  .reach = CLIENT_ANY,
                                  .redirects_max = 3},
         a);
+    return true;
+}
+
+/* People leave out the /api under which directories live; a base that has it is not doubled. */
+static bool get_below_api(struct client *c, const struct config *config, const char *path, struct answer *a)
+{
+    char below[ASK_URL_MAX];
+    int n = snprintf(below, sizeof(below), "/api%s", path);
+    if (a->error || a->status != 404 || n >= (int)sizeof(below) || strstr(config->directory_url, "/api"))
+        return true;
+    answer_finish(a);
+    *a = (struct answer){0};
+    return get(c, config, below, a);
+}
+
+bool finder_ask(struct client *c, const char *command, const struct config *config, const char *path,
+                struct answer *a)
+{
+    *a = (struct answer){0};
+    if (!config->directory_url[0]) {
+        fprintf(stderr,
+                "taskgate %s: no directory is configured: set --directory.url, or IICP_DIRECTORY_URL\n",
+                command);
+        return false;
+    }
+    if (!get(c, config, path, a) || !get_below_api(c, config, path, a)) {
+        fprintf(stderr, "taskgate %s: the question is too long\n", command);
+        return false;
+    }
     if (a->error)
         fprintf(stderr, "taskgate %s: the directory %s is not reached: %s\n", command, config->directory_url,
                 a->why);

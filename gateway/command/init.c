@@ -128,7 +128,7 @@ static int write_all(const struct init *in)
     int code = text ? init_install(in, text, len) : EXIT_FAILED;
     free(text);
     if (code == EXIT_OK && !in->no_cx)
-        code = init_key(in, key_path, sizeof(key_path), key_id, sizeof(key_id), &made);
+        code = init_key(in, key_path, key_id, sizeof(key_id), &made);
     if (code != EXIT_OK)
         return code;
     printf("configuration: %s\nnode id:       %s\n", in->output, in->node_id);

@@ -3,6 +3,7 @@
 #ifndef TG_COMMAND_INIT_H
 #define TG_COMMAND_INIT_H
 
+#include "gateway/control/store.h"
 #include "options.h"
 
 struct init {
@@ -20,6 +21,6 @@ int init_install(const struct init *in, const char *text, size_t len);
 
 /** Make this node's key unless it is there. @path gets where it is. Returns an exit status, having said why.
  */
-int init_key(const struct init *in, char *path, size_t cap, char *key_id, size_t key_id_cap, bool *made);
+int init_key(const struct init *in, char path[static STORE_PATH_MAX], char *key_id, size_t key_id_cap, bool *made);
 
 #endif

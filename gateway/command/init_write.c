@@ -6,8 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "gateway/control/store.h"
-#include "gateway/dialect/iicp_cx.h"
+#include "gateway/control/cx_key.h"
 #include "init.h"
 
 /* ---- the text ---------------------------------------------------------------------------------------- */
@@ -127,58 +126,34 @@ int init_install(const struct init *in, const char *text, size_t len)
 
 /* ---- the key ----------------------------------------------------------------------------------------- */
 
-static int key_path(const struct init *in, struct crypto *crypto, char *path, size_t cap)
+/* Where, and how, serve would make it. */
+static int load_key(const struct init *in, struct crypto *crypto, char path[static STORE_PATH_MAX],
+                    struct iicp_keys *keys, bool *made, const char **why)
 {
-    char folder[STORE_PATH_MAX], name[IICP_CX_FILE_NAME_BYTES + 1];
-    const char *home = getenv("IICP_HOME"), *keys = getenv("IICP_CX_KEY_DIR"); /* as serve reads them */
+    char folder[STORE_PATH_MAX];
+    const char *home = getenv("IICP_HOME"), *key_dir = getenv("IICP_CX_KEY_DIR"); /* as serve reads them */
     if (!store_dir(in->state_dir[0] ? in->state_dir : home, folder))
-        return -ENOENT;
-    int rc = iicp_cx_file_name(crypto, (struct tg_str){in->node_id, strlen(in->node_id)}, name);
-    int n = keys && keys[0] ? snprintf(path, cap, "%s/%s", keys, name)
-                            : snprintf(path, cap, "%s/cx/%s", folder, name);
-    return rc < 0 ? rc : n < (int)cap ? 0 : -ENAMETOOLONG;
-}
-
-static int read_key(struct crypto *crypto, const char *path, struct iicp_keys *keys)
-{
-    char file[IICP_CX_FILE_BYTES_MAX];
-    int64_t len = store_read(path, true, file, sizeof(file));
-    int rc = len < 0 ? (int)len : iicp_cx_key_read(crypto, keys, (struct tg_str){file, (size_t)len});
-    crypto_wipe(file, sizeof(file));
-    return rc;
-}
-
-static int make_key(struct crypto *crypto, const char *path, struct iicp_keys *keys)
-{
-    char file[IICP_CX_FILE_BYTES_MAX];
-    struct tg_json_writer w;
-    int rc = iicp_cx_key_generate(crypto, keys);
+        folder[0] = '\0';
+    *why = "there is no folder to keep the key in";
+    int rc = cx_key_path(crypto, key_dir, folder, in->node_id, path);
     if (rc < 0)
         return rc;
-    tg_json_writer_init(&w, file, sizeof(file));
-    iicp_cx_key_write(keys, &w);
-    rc = store_make_parent(path);
-    if (rc == 0)
-        rc = store_write(path, (struct tg_str){file, w.len});
-    crypto_wipe(file, sizeof(file));
-    return rc;
+    *made = access(path, F_OK) < 0;
+    return cx_key_load(crypto, key_dir, folder, in->node_id, keys, why);
 }
 
-/* A key that cannot be read is never replaced: directories refuse a node that changes it. */
-int init_key(const struct init *in, char *path, size_t cap, char *key_id, size_t key_id_cap, bool *made)
+int init_key(const struct init *in, char path[static STORE_PATH_MAX], char *key_id, size_t key_id_cap, bool *made)
 {
     struct crypto *crypto = crypto_create();
     struct iicp_keys keys = {.has_cx = false};
-    int rc = crypto ? key_path(in, crypto, path, cap) : -ENOMEM;
-    if (rc == 0) {
-        rc = read_key(crypto, path, &keys);
-        *made = rc == -ENOENT;
-        if (*made)
-            rc = make_key(crypto, path, &keys);
-    }
+    const char *why = "out of memory";
+    path[0] = '\0';
+    int rc = crypto ? load_key(in, crypto, path, &keys, made, &why) : -ENOMEM;
     if (rc == 0)
         snprintf(key_id, key_id_cap, "%s", keys.cx_key_id);
+    else
+        fprintf(stderr, "taskgate init: %s%s%s (%s)\n", path, path[0] ? ": " : "", why, strerror(-rc));
     crypto_wipe(&keys, sizeof(keys));
     crypto_destroy(crypto);
-    return rc == 0 ? EXIT_OK : failed(path, rc);
+    return rc == 0 ? EXIT_OK : EXIT_FAILED;
 }

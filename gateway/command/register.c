@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
+#include "gateway/control/auth_file.h"
 #include "gateway/control/store.h"
 #include "finder.h"
 #include "options.h"
@@ -29,7 +31,8 @@ static const struct options_spec deregister_spec = {
     .about =
         "Takes this node out of directory.url, with the credentials kept by an earlier registration. "
         "Reputation goes\n"
-        "with it. Exit status: 0 the directory no longer lists it, 1 refused, 2 wrong flag, 4 no answer,\n"
+        "with it. A node that serves deregisters itself when it is stopped. Exit status: 0 the directory no longer\n"
+        "lists it, 1 refused, or it serves, 2 wrong flag, 4 no answer,\n"
         "78 the configuration has errors.",
 };
 
@@ -73,13 +76,10 @@ static bool step_open(struct step *s, const char *url, uint32_t timeout_ms)
 }
 
 /* The id is not the directory's token: a node keeps its own across registrations. */
-static void step_identify(struct step *s, const char *state_dir, const char *name, const char *node_id,
-                          const struct iicp_keys *cx)
+static void step_identify(struct step *s, struct auth_options who)
 {
-    auth_init(
-        &s->auth, &s->link,
-        &(struct auth_options){
-            .state_dir = state_dir, .name = name, .node_id = node_id, .cx = cx, .publish = publish_nothing});
+    who.publish = publish_nothing;
+    auth_init(&s->auth, &s->link, &who);
 }
 
 static void step_close(struct step *s)
@@ -135,7 +135,11 @@ static int register_as(const struct directory_options *o, uint32_t max_concurren
         return EXIT_REFUSED;
     }
     if (step_open(&s, o->url, o->timeout_ms)) {
-        step_identify(&s, o->state_dir, o->node_name, o->node_id, o->cx);
+        step_identify(&s, (struct auth_options){.state_dir = o->state_dir,
+                                               .name = o->node_name,
+                                               .node_id = o->node_id,
+                                               .own_hmac_key = o->registration.node_hmac_key,
+                                               .cx = o->cx});
         s.registration = o->registration;
         s.registration.max_concurrent = max_concurrent;
         s.registration.pricing = o->pricing;
@@ -158,9 +162,9 @@ int register_main(int argc, char **argv, char **envp, const struct register_node
     int code = options_config(&options, envp, &config);
     if (code == 0) {
         uint32_t max_concurrent = config.admission_max_concurrent;
-        int rc = node->describe(node->context, &config, &o);
-        bool configured = rc != -EBUSY && rc != -EKEYREJECTED; /* then it is the state folder's fault */
-        code = rc == 0 ? register_as(&o, max_concurrent) : configured ? EXIT_CONFIG : EXIT_REFUSED;
+        code = node->describe(node->context, &config, &o);
+        if (code == EXIT_OK)
+            code = register_as(&o, max_concurrent);
         node->forget(node->context);
     }
     config_finish(&config);
@@ -201,6 +205,20 @@ static int depart(struct step *s)
     return s->status ? EXIT_REFUSED : EXIT_NOT_REACHED;
 }
 
+static int depart_with_credentials(struct step *s, const struct config *c)
+{
+    int code = EXIT_REFUSED;
+    step_identify(s, (struct auth_options){.state_dir = s->state_dir, .name = c->node_name, .node_id = c->node_id});
+    if (s->auth.node_token[0])
+        code = depart(s);
+    else
+        fputs("taskgate deregister: no credentials are kept for this node and directory\n", stderr);
+    call_cancel(&s->call);
+    auth_finish(&s->auth);
+    return code;
+}
+
+/* A node that serves would come back with its next heartbeat. */
 static int deregister(const struct config *c)
 {
     static struct step s; /* large */
@@ -210,17 +228,19 @@ static int deregister(const struct config *c)
               stderr);
         return EXIT_REFUSED;
     }
-    if (step_open(&s, c->directory_url, c->directory_timeout_ms)) {
-        bool kept = store_dir(c->node_state_dir, s.state_dir);
-        step_identify(&s, kept ? s.state_dir : NULL, c->node_name, c->node_id, NULL);
-        if (s.auth.node_token[0])
-            code = depart(&s);
-        else
-            fputs("taskgate deregister: no credentials are kept for this node and directory\n", stderr);
-        call_cancel(&s.call);
-        auth_finish(&s.auth);
+    if (!store_dir(c->node_state_dir, s.state_dir))
+        s.state_dir[0] = '\0';
+    int lock = auth_file_lock(s.state_dir, c->node_name);
+    if (lock == -EBUSY) {
+        fprintf(stderr, "taskgate deregister: a process serves as the node \"%s\": stop it, and it deregisters itself\n",
+                c->node_name);
+        return EXIT_REFUSED;
     }
+    if (step_open(&s, c->directory_url, c->directory_timeout_ms))
+        code = depart_with_credentials(&s, c);
     step_close(&s);
+    if (lock >= 0)
+        close(lock);
     return code;
 }
 

@@ -8,7 +8,7 @@
 
 struct register_node {
     void *context;
-    /** Takes over @config; @out borrows until forget(). 0, or negative errno having said why. */
+    /** Takes over @config; @out borrows until forget(). EXIT_OK, or what to exit with, having said why. */
     int (*describe)(void *context, struct config *config, struct directory_options *out);
     void (*forget)(void *context); /* after describe(), whatever it returned */
 };

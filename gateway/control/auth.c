@@ -18,6 +18,7 @@ static void publish(struct auth *a)
     }
     if (a->options.cx)
         *k = *a->options.cx;
+    memcpy(k->node_id, a->node_id, sizeof(k->node_id));
     memcpy(k->node_token, a->node_token, sizeof(k->node_token));
     memcpy(k->hmac_key, a->hmac_key, sizeof(k->hmac_key));
     k->has_directory_key = a->has_directory_key;
@@ -75,15 +76,17 @@ static void adopt_id(struct auth *a, const char *id)
 
 void auth_adopt(struct auth *a, const struct iicp_registered *r)
 {
-    bool same = strcmp(a->node_token, r->node_token) == 0 &&
-                (!r->hmac_key[0] || strcmp(a->hmac_key, r->hmac_key) == 0) &&
+    struct tg_str own = a->options.own_hmac_key, key = {r->hmac_key, strlen(r->hmac_key)};
+    if (key.len == 0)
+        key = own.len ? own : (struct tg_str){a->hmac_key, strlen(a->hmac_key)};
+    bool same = strcmp(a->node_token, r->node_token) == 0 && tg_str_eq(key, (struct tg_str){a->hmac_key, strlen(a->hmac_key)}) &&
                 (!r->node_id[0] || strcmp(a->node_id, r->node_id) == 0);
     if (same)
         return;
     adopt_id(a, r->node_id);
     memcpy(a->node_token, r->node_token, sizeof(a->node_token));
-    if (r->hmac_key[0])
-        memcpy(a->hmac_key, r->hmac_key, sizeof(a->hmac_key));
+    memmove(a->hmac_key, key.ptr, key.len); /* it may be the one that is there */
+    a->hmac_key[key.len] = '\0';
     a->generation++;
     changed(a);
 }

@@ -13,6 +13,7 @@ struct auth_options {
     const char *state_dir;      /* NULL: nothing outlives the process */
     const char *name;           /* of the file */
     const char *node_id;        /* as configured; empty: take the stored one, or the directory's */
+    struct tg_str own_hmac_key; /* as proposed at registration: holds where the reply names none; empty: none */
     const struct iicp_keys *cx; /* its has_cx, cx_* members are repeated in each snapshot; NULL: none */
     void *context;
     void (*publish)(void *context, const struct iicp_keys *keys); /* lives until auth_finish() */

@@ -15,10 +15,24 @@ static struct tg_str text(const char *s)
     return (struct tg_str){s, strlen(s)};
 }
 
+static bool path_of(const char *state_dir, const char *name, const char *suffix, char out[static STORE_PATH_MAX])
+{
+    int n = state_dir && state_dir[0] ? snprintf(out, STORE_PATH_MAX, "%s/nodes/%s.%s", state_dir, name, suffix) : 0;
+    return n > 0 && n < STORE_PATH_MAX;
+}
+
 static bool file_path(const char *state_dir, const char *name, char out[static STORE_PATH_MAX])
 {
-    int n = state_dir ? snprintf(out, STORE_PATH_MAX, "%s/nodes/%s.json", state_dir, name) : 0;
-    return n > 0 && n < STORE_PATH_MAX;
+    return path_of(state_dir, name, "json", out);
+}
+
+int auth_file_lock(const char *state_dir, const char *name)
+{
+    char path[STORE_PATH_MAX];
+    if (!path_of(state_dir, name, "lock", path))
+        return -ENOENT;
+    int rc = store_make_parent(path);
+    return rc < 0 ? rc : store_lock(path);
 }
 
 int auth_file_check(const char *state_dir, const char *name)
@@ -46,6 +60,14 @@ static bool same_directory(const char *a, const char *b)
            iicp_directory_url(text(b), "", second, sizeof(second)) && strcmp(first, second) == 0;
 }
 
+/* A directory may call a node otherwise than it asked to be called: whoever asks so again, is that node. */
+static bool about_us(const struct auth *a, const struct tg_json_doc *doc, const char *id)
+{
+    char asked[sizeof(a->node_id)];
+    return !a->node_id[0] || strcmp(id, a->node_id) == 0 ||
+           (member(doc, "asked_node_id", asked, sizeof(asked)) && strcmp(asked, a->node_id) == 0);
+}
+
 static void take(struct auth *a, const struct tg_json_doc *doc)
 {
     char directory[1100], id[sizeof(a->node_id)], key[2 * CRYPTO_KEY_BYTES + 1];
@@ -53,7 +75,7 @@ static void take(struct auth *a, const struct tg_json_doc *doc)
         log_info("credentials: the stored ones are for another directory, not used");
         return;
     }
-    if (!member(doc, "node_id", id, sizeof(id)) || (a->node_id[0] && strcmp(id, a->node_id) != 0)) {
+    if (!member(doc, "node_id", id, sizeof(id)) || !about_us(a, doc, id)) {
         log_info("credentials: the stored ones are for another node id, not used");
         return;
     }
@@ -110,6 +132,7 @@ int auth_file_save(const struct auth *a)
     tg_json_write_u64(&w, 1);
     put(&w, "directory", a->link->url);
     put(&w, "node_id", a->node_id);
+    put(&w, "asked_node_id", a->options.node_id);
     put(&w, "node_token", a->node_token);
     put(&w, "node_hmac_key", a->hmac_key);
     put(&w, "directory_key", key);

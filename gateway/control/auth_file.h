@@ -5,6 +5,13 @@
 
 #include "auth.h"
 
+/**
+ * Become the only process that is the node @name: two that take turns in registering as one would void each other's
+ * credentials for ever. Returns a descriptor to keep open, -EBUSY if another process is it, or other negative errno if there
+ * is no place to keep a lock, which is no reason not to go on.
+ */
+int auth_file_lock(const char *state_dir, const char *name);
+
 /** 0, or -EKEYREJECTED after having logged that others can read what is stored. */
 int auth_file_check(const char *state_dir, const char *name);
 

@@ -3,31 +3,24 @@
 #include <errno.h>
 #include <stdio.h>
 #include "cx_key.h"
-#include "gateway/base/hex.h"
-#include "store.h"
 
-#define FILE_BYTES_MAX 4096
-#define NAME_BYTES 12 /* of the hash of the node id */
-
-static int key_path(struct crypto *c, const char *key_dir, const char *state_dir, const char *node_id,
-                    char out[static STORE_PATH_MAX])
+int cx_key_path(struct crypto *c, const char *key_dir, const char *state_dir, const char *node_id,
+                char out[static STORE_PATH_MAX])
 {
-    uint8_t hash[CRYPTO_HASH_BYTES];
-    char name[2 * NAME_BYTES];
+    char name[IICP_CX_FILE_NAME_BYTES + 1];
     bool own = key_dir && key_dir[0];
     if (!own && (!state_dir || !state_dir[0]))
         return -ENOENT;
-    if (crypto_sha256(c, (struct tg_str){node_id, strlen(node_id)}, hash) < 0)
-        return -EIO;
-    hex_write(name, hash, NAME_BYTES);
-    int n = snprintf(out, STORE_PATH_MAX, "%s%s/%.*s.json", own ? key_dir : state_dir, own ? "" : "/cx",
-                     (int)sizeof(name), name);
+    int rc = iicp_cx_file_name(c, (struct tg_str){node_id, strlen(node_id)}, name);
+    if (rc < 0)
+        return rc;
+    int n = snprintf(out, STORE_PATH_MAX, "%s%s/%s", own ? key_dir : state_dir, own ? "" : "/cx", name);
     return n > 0 && n < STORE_PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
 static int make(struct crypto *c, const char *path, struct iicp_keys *keys)
 {
-    char text[FILE_BYTES_MAX];
+    char text[IICP_CX_FILE_BYTES_MAX];
     struct tg_json_writer w;
     int rc = iicp_cx_key_generate(c, keys);
     if (rc < 0)
@@ -44,9 +37,9 @@ static int make(struct crypto *c, const char *path, struct iicp_keys *keys)
 int cx_key_load(struct crypto *c, const char *key_dir, const char *state_dir, const char *node_id,
                 struct iicp_keys *keys, const char **why)
 {
-    char path[STORE_PATH_MAX], text[FILE_BYTES_MAX];
+    char path[STORE_PATH_MAX], text[IICP_CX_FILE_BYTES_MAX];
     *why = "there is no folder to keep the key in";
-    int rc = key_path(c, key_dir, state_dir, node_id, path);
+    int rc = cx_key_path(c, key_dir, state_dir, node_id, path);
     if (rc < 0)
         return rc;
     *why = "others can read the key file; chmod 0600 it";

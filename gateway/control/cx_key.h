@@ -7,6 +7,11 @@
 #define TG_CX_KEY_H
 
 #include "gateway/dialect/iicp_cx.h"
+#include "store.h"
+
+/** Where the key of @node_id lies, as cx_key_load() looks for it. Returns 0 or negative errno. */
+int cx_key_path(struct crypto *c, const char *key_dir, const char *state_dir, const char *node_id,
+                char out[static STORE_PATH_MAX]);
 
 /**
  * Load the key of @node_id from @key_dir, else from cx/ below @state_dir (either may be NULL or empty, not

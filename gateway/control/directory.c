@@ -40,6 +40,7 @@ static void init_parts(struct directory *d, const struct control_host *host)
               &(struct auth_options){.state_dir = o->state_dir,
                                      .name = o->node_name,
                                      .node_id = o->node_id,
+                                     .own_hmac_key = o->registration.node_hmac_key,
                                      .cx = o->cx,
                                      .context = d->hooks.context,
                                      .publish = d->hooks.publish_keys,

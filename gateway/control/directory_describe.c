@@ -16,7 +16,16 @@ static void describe_capabilities(struct directory *d, struct iicp_registration 
     out->capabilities = d->capabilities;
 }
 
-/* Signed pricing goes with heartbeats: the key that a registration brings is not known before its answer. */
+/* Signed pricing goes with heartbeats, since the key that a registration brings is not known before its answer; with the
+ * first registration only if the key is our own, in the same request. */
+static void sign_price(struct directory *d, struct iicp_pricing *p)
+{
+    struct tg_str key = d->options.registration.node_hmac_key;
+    if (p->declared && d->options.sign_pricing && key.len &&
+        iicp_sign_pricing(d->link.crypto, key, p->multiplier, iicp_pricing_model_name(p->model), d->price) == 0)
+        p->signature = (struct tg_str){d->price, sizeof(d->price)};
+}
+
 void directory_describe(void *context, struct iicp_registration *out)
 {
     struct directory *d = context;
@@ -25,6 +34,7 @@ void directory_describe(void *context, struct iicp_registration *out)
     *out = d->options.registration;
     out->max_concurrent = d->capacity.base;
     out->pricing = d->options.pricing;
+    sign_price(d, &out->pricing);
     iicp_windows_to_utc(&d->capacity.windows, d->capacity.offset_s, &out->availability);
     describe_capabilities(d, out);
 }

@@ -4,6 +4,7 @@
 #define TG_DIRECTORY_PARTS_H
 
 #include "directory.h"
+#include "gateway/dialect/iicp_sign.h"
 #include "store.h"
 
 struct directory {
@@ -23,6 +24,7 @@ struct directory {
     struct call goodbye;
     bool asked_models, been_member;
     uint32_t fruitless; /* registrations in a row that brought no accepted beat */
+    char price[IICP_SIGNATURE_CHARS];     /* its signature, as described last */
     struct iicp_capability *capabilities; /* as described last */
     char receipts_path[STORE_PATH_MAX];
 };

@@ -19,7 +19,8 @@
 
 /* What this node says about itself. Constant after start. */
 struct iicp_node {
-    char id[129], region[65], model[129];
+    char id[129]; /* as configured; iicp_node_id() is what it is called */
+    char region[65], model[129];
     struct tg_instance *const *instances;
     uint32_t instance_count;
     const char *device; /* "cpu", for health */
@@ -75,6 +76,14 @@ struct iicp_request {
     struct tg_str content_type, origin, traceparent, authorization, consumer_token;
     struct tg_str body;
 };
+
+/** Who this node is: as its directory says, else as configured. The text lives as long as the snapshots do. */
+static inline struct tg_str iicp_node_id(const struct iicp *ic)
+{
+    const struct iicp_keys *keys = atomic_load_explicit(&ic->shared->keys, memory_order_acquire); /* I1 */
+    const char *id = keys && keys->node_id[0] ? keys->node_id : ic->node->id;
+    return (struct tg_str){id, strlen(id)};
+}
 
 /** POST /v1/task. The task is started, waiting or finished on return. */
 void iicp_task(struct iicp *ic, struct task *t, const struct iicp_request *req);

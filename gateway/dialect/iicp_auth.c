@@ -40,7 +40,7 @@ static bool consumer_ok(struct iicp *ic, const struct iicp_keys *keys, struct tg
                         const struct iicp_envelope *e)
 {
     struct iicp_token_scope scope = {
-        .node_id = {ic->node->id, strlen(ic->node->id)},
+        .node_id = iicp_node_id(ic),
         .intent = intent_of(ic, e),
         .unix_s = time(NULL),
     };

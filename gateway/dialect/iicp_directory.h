@@ -73,6 +73,7 @@ struct iicp_registration {
     uint16_t relay_accept_port;
 #define REGISTER_TEXT(field, member) struct tg_str field;
 #define REGISTER_JSON(field, member) struct tg_str field;
+#define REGISTER_TEXTS(field, member) struct iicp_texts field;
 #include "iicp_register.def"
     struct iicp_cip_config cip;
     struct iicp_pricing pricing;

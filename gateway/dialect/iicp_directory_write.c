@@ -137,6 +137,7 @@ void iicp_write_registration(const struct iicp_registration *r, struct tg_json_w
     put_relay(w, r);
 #define REGISTER_TEXT(field, member) put(w, member, r->field);
 #define REGISTER_JSON(field, member) put_json(w, member, r->field);
+#define REGISTER_TEXTS(field, member) put_texts(w, member, r->field, SIZE_MAX);
 #include "iicp_register.def"
     iicp_cip_write_policy(&r->cip, w);
     put_pricing(w, &r->pricing);

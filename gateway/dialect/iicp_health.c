@@ -51,7 +51,7 @@ void iicp_write_health(const struct iicp *ic, struct tg_json_writer *w)
     TG_JSON_KEY(w, "status");
     tg_json_write_string(w, leaving ? TG_STR("degraded") : TG_STR("ok"));
     TG_JSON_KEY(w, "node_id");
-    tg_json_write_string(w, text(ic->node->id));
+    tg_json_write_string(w, iicp_node_id(ic));
     TG_JSON_KEY(w, "region");
     tg_json_write_string(w, text(ic->node->region));
     write_load(ic->tasks->admission, w);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What workers need to know of this node's credentials: one immutable snapshot, published by the control thread
+ * Who this node is, as workers need to know it: one immutable snapshot, published by the control thread
  * and replaced as a whole when the directory issues new ones. Old ones live until the end and are wiped then.
  */
 #ifndef TG_IICP_KEYS_H
@@ -14,6 +14,7 @@
 #define IICP_CX_KEY_ID_BYTES 19 /* "cx-" and 16 hex digits */
 
 struct iicp_keys {
+    char node_id[IICP_NODE_ID_MAX + 1]; /* as the directory knows this node; empty: as configured */
     char node_token[IICP_TOKEN_MAX + 1]; /* empty: none issued */
     char hmac_key[IICP_HMAC_KEY_MAX + 1]; /* the ASCII text is the key; empty: none issued */
     bool has_directory_key;               /* for consumer tokens */

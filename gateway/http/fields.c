@@ -78,6 +78,23 @@ void http_fields_note(struct http_seen *seen, enum http_header id, struct tg_str
         note_expect(seen, value);
 }
 
+/* ---- headers that have one value -------------------------------------------------------------------- */
+
+#define VALUES_ONE(bit) | (bit)
+#define VALUES_LIST(bit)
+static const uint32_t one_value = 0
+#define HEADER(ident, name, values) VALUES_##values(1u << HTTP_H_##ident)
+#include "headers.def"
+#undef HEADER
+    ;
+
+void http_fields_repeat(struct http_seen *seen, enum http_header id, struct tg_str first, struct tg_str again)
+{
+    seen->repeated |= 1u << id;
+    if (!tg_str_eq(first, again))
+        seen->differing |= 1u << id;
+}
+
 /* ---- authority ------------------------------------------------------------------------------------- */
 
 /* The bytes of "[...]" at the start of @s, 0 if the brackets hold anything but hex digits, ':' and '.'. */
@@ -261,6 +278,8 @@ bool http_fields_judge(const char *buf, const struct http_seen *seen, struct htt
     if (!judge_target(buf, seen, head, why) || !judge_host(buf, seen, head, why) ||
         !judge_framing(buf, seen, head, why))
         return false;
+    if (seen->differing & one_value)
+        return http_refuse(why, 400, "two values of a header that has one");
     if (seen->expects_other)
         return http_refuse(why, 417, "unknown expectation");
     head->repeated = seen->repeated;

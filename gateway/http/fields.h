@@ -7,7 +7,8 @@
 
 /* Facts gathered line by line, judged only when the head is complete. */
 struct http_seen {
-    uint32_t repeated; /* bit per enum http_header that came more than once */
+    uint32_t repeated;  /* bit per enum http_header that came more than once */
+    uint32_t differing; /* ... and not with the same value each time */
     bool close, keep_alive;
     bool expects_continue, expects_other;
     bool connect; /* the method is CONNECT */
@@ -15,6 +16,9 @@ struct http_seen {
 
 /* Look into a header whose lines add up to one list: Connection and Expect. Never fails. */
 void http_fields_note(struct http_seen *seen, enum http_header id, struct tg_str value);
+
+/* A header came once more. */
+void http_fields_repeat(struct http_seen *seen, enum http_header id, struct tg_str first, struct tg_str again);
 
 /**
  * Judge a complete head whose method, minor, target and headers are set, and fill in the rest of it.

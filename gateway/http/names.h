@@ -10,13 +10,13 @@
 #define HTTP_NAME_BYTES 32
 
 static const char http_names[HTTP_H_COUNT][HTTP_NAME_BYTES] = {
-#define HEADER(ident, name) name,
+#define HEADER(ident, name, values) name,
 #include "headers.def"
 #undef HEADER
 };
 
 static const uint8_t http_name_lens[32] = {
-#define HEADER(ident, name) sizeof(name) - 1,
+#define HEADER(ident, name, values) sizeof(name) - 1,
 #include "headers.def"
 #undef HEADER
 };
@@ -25,12 +25,12 @@ static const uint8_t http_name_lens[32] = {
 #define HTTP_NAME_KEY(len, first) ((uint8_t)((len)*5 + (first)))
 
 static const uint8_t http_name_keys[32] = {
-#define HEADER(ident, name) HTTP_NAME_KEY(sizeof(name) - 1, (name)[0]),
+#define HEADER(ident, name, values) HTTP_NAME_KEY(sizeof(name) - 1, (name)[0]),
 #include "headers.def"
 #undef HEADER
 };
 
-#define HEADER(ident, name)                                                                                  \
+#define HEADER(ident, name, values)                                                                          \
     static_assert(sizeof(name) <= HTTP_NAME_BYTES, "header name does not fit its slot");
 #include "headers.def"
 #undef HEADER

@@ -245,8 +245,8 @@ static enum step parse_name(struct pass *p)
 static inline void keep_header(struct pass *p, enum http_header id, struct http_span value)
 {
     uint32_t bit = 1u << id;
-    if (p->head->present & bit)
-        p->seen.repeated |= bit;
+    if (TG_UNLIKELY(p->head->present & bit))
+        http_fields_repeat(&p->seen, id, http_header_str(p->buf, p->head, id), http_span_str(p->buf, value));
     else
         p->head->header[id] = value;
     p->head->present |= bit;

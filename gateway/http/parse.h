@@ -13,7 +13,7 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_O
 
 /* Request headers whose values the gateway reads; one row each in headers.def. */
 enum http_header {
-#define HEADER(ident, name) HTTP_H_##ident,
+#define HEADER(ident, name, values) HTTP_H_##ident,
 #include "headers.def"
 #undef HEADER
     HTTP_H_COUNT

@@ -38,14 +38,15 @@ class Home:
 
 
 class Node(Gateway):
-    """Joins @devnet as @node_id; without one it stays out. State lies in @home, or goes with the gateway."""
+    """Joins @devnet as @node_id (empty: none is configured); without a devnet it stays out. State lies in @home, or goes with the gateway."""
     def __init__(self, devnet, *flags, home=None, node_id="n1", env=None, beat_ms=BEAT_MS, **options):
         self.devnet, self.node_id = devnet, node_id
         self.home = home or Home()
         url = ("--directory.url=" + devnet.url, "--directory.allow_private=true") if devnet else ()
-        super().__init__("--server.workers=1", *url, "--directory.heartbeat_ms=%d" % beat_ms, "--node.id=" + node_id,
-                         "--directory.timeout_ms=%d" % PATIENT_MS, *flags, env={"IICP_HOME": self.home.path, **(env or {})},
-                         **options)
+        called = ("--node.id=" + node_id,) if node_id else ()
+        super().__init__("--server.workers=1", *url, "--directory.heartbeat_ms=%d" % beat_ms,
+                         "--directory.timeout_ms=%d" % PATIENT_MS, *called, *flags,
+                         env={"IICP_HOME": self.home.path, **(env or {})}, **options)
 
     # ---- what the directory knows ------------------------------------------------------------------------
 

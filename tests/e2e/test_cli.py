@@ -183,7 +183,24 @@ class NoStart(Configured):
 
     def test_bad_runner_options(self):
         got = self.serve("--server.listen=127.0.0.1:0", "--runner.noop.sleep_ms=-1")
-        self.assert_no_start(got, r"runner\.noop\.sleep_ms: .*-1.* 0 to 300000")
+        self.assert_no_start(got, r"runner\.noop\.sleep_ms: .*-1.* 0 to 300000", CONFIG)
+
+    def test_what_a_look_at_the_configuration_finds_a_start_ends_with_as_well(self):
+        for flag, pattern in (("--directory.url=ftp://x", r"directory\.url: "),
+                              ("--pricing.multiplier=lots", r"pricing\.multiplier: "),
+                              ("--availability.windows=9-17", r"availability\.windows: "),
+                              ("--node.input_modalities=text,smell", r'node\.input_modalities: "smell" is none of text,'),
+                              ("--node.supported_profiles=" + ",".join("abcdefghijklmnopq"), r"node\.supported_profiles: at most 16"),
+                              ("--topology.worker_cpus=x", r"topology.worker_cpus"),
+                              ("--directory.policy_manifest=/nowhere/x.json", r"directory\.policy_manifest: .*No such file")):
+            flags = ("--server.listen=127.0.0.1:0", flag)
+            self.assert_no_start(self.serve(*flags), pattern, CONFIG)
+            self.assert_no_start(self.serve("--check-config", *flags), pattern, CONFIG)
+
+    def test_what_only_a_start_can_find_is_no_error_of_the_configuration(self):
+        flags = ("--server.listen=192.0.2.1:0",)
+        self.assertEqual(self.serve("--check-config", *flags)[0], OK)
+        self.assert_no_start(self.serve(*flags), r"Cannot assign")
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can give up being root")
     def test_what_an_unprivileged_user_may_not_do(self):

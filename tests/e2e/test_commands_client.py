@@ -4,6 +4,7 @@
 import http.server
 import json
 import os
+import socket
 import subprocess
 import tempfile
 import threading
@@ -16,6 +17,16 @@ from gateway import Gateway, START_S, TASKGATE, clean_environment, free_port, ru
 
 DONE, REFUSED, USAGE, NO_NODE, NOT_REACHED, BUSY, BACKEND, TIMEOUT, UNTRUSTED = range(9)
 ENOUGH = ("[runner.echo]\ntype = \"echo\"\n[runner.noop]\ntype = \"noop\"\nmax_batch = 1\nstreams = 64\n")
+
+
+def free(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class Scripted:
@@ -246,7 +257,8 @@ class WithDirectory(unittest.TestCase):
 
     def test_this_node_conforms(self):
         code, report, tests = self.report("http://127.0.0.1:%d" % self.port, *self.flags, "--directory.allow_private=true",
-                                          "--intent", NOOP, "--slow-payload", '{"sleep_ms":2000}')
+                                          "--intent", NOOP, "--slow-payload", '{"sleep_ms":2000}',
+                                          "--node.state_dir=" + self.g.state_dir)
         failed = [t for t in report["tests"] if not t["passed"] and not t["skipped"]]
         skipped = [t["test_id"] for t in report["tests"] if t["skipped"]]
         self.assertEqual((code, failed, skipped), (0, [], ["NODE-TASK-05"]), report)
@@ -257,6 +269,47 @@ class WithDirectory(unittest.TestCase):
         self.assertEqual(code, 0)
         for name in ("CONF-REACH-01", "CONF-DISC-01", "CX-03", "CX-04"):
             self.assertTrue(tests[name]["skipped"], tests[name])
+
+    def test_whether_there_is_a_token_is_known_where_the_credentials_are(self):
+        _code, _report, tests = self.report("http://127.0.0.1:%d" % self.port)
+        self.assertTrue(tests["CONF-REG-01"]["skipped"], tests["CONF-REG-01"])
+        with tempfile.TemporaryDirectory() as state:
+            os.mkdir(os.path.join(state, "nodes"), 0o700)
+            path = os.path.join(state, "nodes", "default.json")
+            with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="utf-8") as f:
+                json.dump({"node_id": "n1", "node_token": ""}, f)
+            _code, _report, tests = self.report("http://127.0.0.1:%d" % self.port, "--node.state_dir=" + state)
+        self.assertEqual((tests["CONF-REG-01"]["passed"], tests["CONF-REG-01"]["message"]), (False, "n1 has no token"))
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root listens there")
+    def test_a_port_that_directories_do_not_probe_is_no_failure(self):
+        port = next(p for p in range(700, 1000) if free(p))
+        with Gateway("--server.workers=1", "--server.listen=127.0.0.1:%d" % port, config=ENOUGH):
+            _code, _report, tests = self.report("http://127.0.0.1:%d" % port, *self.flags, "--directory.allow_private=true")
+        self.assertTrue(tests["CONF-REACH-01"]["skipped"], tests["CONF-REACH-01"])
+        self.assertIn("below 1024", tests["CONF-REACH-01"]["message"])
+
+    def test_a_directory_is_found_below_api_as_well(self):
+        paths = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                paths.append(self.path.split("?")[0])
+                body = b'{"nodes":[]}' if self.path.startswith("/api/v1/") else b"{}"
+                self.send_response(200 if self.path.startswith("/api/v1/") else 404)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *unused):
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            code, _out, err = run_once("discover", "--directory.url=http://127.0.0.1:%d" % server.server_address[1],
+                                       "--intent", ECHO)
+            server.shutdown()
+        self.assertEqual((code, paths), (1, ["/v1/discover", "/api/v1/discover"]), err)
 
     def test_a_node_that_wants_credentials_is_checked_with_its_token(self):
         port = free_port()

@@ -77,6 +77,15 @@ class Init(InFolder):
         self.assertIn("other", open(self.path, encoding="utf-8").read())
         self.assertEqual(open(os.path.join(cx, os.listdir(cx)[0]), encoding="utf-8").read(), key)
 
+    def test_a_key_that_others_can_read_is_told_as_serve_tells_it(self):
+        self.assertEqual(self.init("--node-id", "n1")[0], 0)
+        cx = os.path.join(self.state, "cx")
+        path = os.path.join(cx, os.listdir(cx)[0])
+        os.chmod(path, 0o644)
+        code, _out, err = self.init("--node-id", "n1", "--force")
+        self.assertEqual(code, 1)
+        self.assertIn(path + ": others can read the key file; chmod 0600 it", err)
+
     def test_a_configuration_that_serve_would_refuse_is_not_written(self):
         code, _out, err = self.init("--listen", "nowhere")
         self.assertEqual(code, 78, err)
@@ -210,6 +219,19 @@ class Register(InFolder):
                 self.assertEqual((code, out), (1, ""), err)
                 self.assertIn('another process is the node "default"', err)
                 self.assertEqual(d.view("n1")["registrations"], 1)
+
+    def test_a_node_that_serves_is_not_deregistered_beside_it(self):
+        """It would be back with its next heartbeat."""
+        with Devnet() as d:
+            here = ("--directory.url=" + d.url, "--directory.allow_private=true", "--node.id=n1",
+                    "--server.listen=127.0.0.1:%d" % free_port())
+            with Gateway("--server.workers=1", *here, env={"IICP_HOME": self.state}):
+                wait_for(lambda: "n1" in d.found(), 30, "n1 to be registered")
+                code, out, err = self.run_in("deregister", *here)
+                self.assertEqual((code, out, len(err.splitlines())), (1, "", 1), err)
+                self.assertRegex(err, r'a process serves as the node "default": stop it, and it deregisters itself')
+                self.assertEqual(d.found(), ["n1"])
+            self.assertEqual(d.found(), [])
 
     def test_without_directory_credentials_or_answer(self):
         self.assertEqual(self.run_in("register")[0], 1)

@@ -49,6 +49,8 @@ LENGTHS = [
     ("chunked in HTTP/1.0", task(CHUNKED, body=DONE, version=b"1.0"), 400),
 ]
 
+ONE_VALUE = ("Content-Type", "Authorization", "Origin", "traceparent", "X-IICP-Consumer-Token", "X-Node-Id")
+
 LINES = [
     ("a folded line", line(b"GET /iicp/health HTTP/1.1\r\n", HOST, b"X: a\r\n b\r\n"), 400),
     ("a first line that is folded", line(b"GET /iicp/health HTTP/1.1\r\n", b" X: a\r\n", HOST), 400),
@@ -69,6 +71,8 @@ LINES = [
     ("a host that is none", line(b"GET /iicp/health HTTP/1.1\r\n", b"Host: a b\r\n"), 400),
     ("a host with a path", line(b"GET /iicp/health HTTP/1.1\r\n", b"Host: a/b\r\n"), 400),
     ("a host with a large port", line(b"GET /iicp/health HTTP/1.1\r\n", b"Host: a:65536\r\n"), 400),
+    *(("two values of " + name, task(LENGTH, ("%s: a\r\n%s: b\r\n" % (name, name.upper())).encode()), 400)
+      for name in ONE_VALUE),
     ("an absolute target without a host line", line(b"GET http://t/iicp/health HTTP/1.1\r\n"), 400),
     ("two spaces", line(b"GET  /iicp/health HTTP/1.1\r\n", HOST), 400),
     ("a tab for a space", line(b"GET\t/iicp/health HTTP/1.1\r\n", HOST), 400),

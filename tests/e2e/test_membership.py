@@ -34,6 +34,9 @@ class WhatIsTold(Together, unittest.TestCase):
              "--admission.max_concurrent=7", "--directory.operator_name=Zoë & sons", "--pricing.enabled=true",
              "--pricing.multiplier=1.50", "--pricing.model=flat", "--pricing.sign=true", "--cip.enabled=true",
              "--cip.allow_worker=true", "--iicp.allow_tool_execution=true",
+             "--node.input_modalities=text, image", "--node.output_modalities=text",
+             "--node.supported_profiles=urn:iicp:profile:a:v1,urn:iicp:profile:b:v1", "--directory.public_key=PUB",
+             "--directory.supported_receipt_profiles=consumer_cosignature_v1",
              "--availability.windows=08:30-10:15@0.25,18:00-20:00@1", "--availability.timezone=Asia/Tokyo")
 
     def test_every_field_arrives(self):
@@ -50,6 +53,10 @@ class WhatIsTold(Together, unittest.TestCase):
         self.assertEqual((told["sdk_language"], told["implementation_name"]), ("c", "taskgate"))
         self.assertRegex(told["sdk_version"], r"^\d+\.\d+\.\d+$")
         self.assertNotIn("current_node_token", told)
+        for c in told["capabilities"]:
+            self.assertEqual((c["input_modalities"], c["output_modalities"]), (["text", "image"], ["text"]))
+            self.assertEqual(c["supported_profiles"], ["urn:iicp:profile:a:v1", "urn:iicp:profile:b:v1"])
+        self.assertEqual((told["public_key"], told["supported_receipt_profiles"]), ("PUB", ["consumer_cosignature_v1"]))
 
     def test_windows_are_told_in_utc_and_split_at_midnight(self):
         windows = [(w["start"], w["end"], w["share"]) for w in self.g.known()["registration"]["availability"]]
@@ -487,6 +494,62 @@ class Twins(unittest.TestCase):
                 one.wait_member()
                 two.wait_member()
                 self.assertNotEqual(home.credentials()["node_token"], home.credentials("second")["node_token"])
+
+
+class Prices(unittest.TestCase):
+    def test_an_unsigned_price_that_cannot_change_is_warned_of(self):
+        for flags, lines in ((("--pricing.enabled=true",), 1), (("--pricing.enabled=true", "--pricing.sign=true"), 0), ((), 0)):
+            with Node(None, "--directory.url=http://127.0.0.1:9", *flags) as g:
+                self.assertEqual(len(g.lines_with("pricing.sign is off")), lines)
+
+
+class OwnKeys(unittest.TestCase):
+    def test_a_key_of_ones_own_is_told_and_never_shown(self):
+        home = Home()
+        os.makedirs(home.path)
+        path, secret = home.file("hmac"), "5ecret" * 10
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="utf-8") as f:
+            f.write(secret + "\n")
+        flags = ("--directory.hmac_key_file=" + path, "--pricing.enabled=true", "--pricing.sign=true", "--log.level=debug")
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
+            with Node(d, *flags, home=home) as g:
+                g.wait_member()
+                self.assertGreaterEqual(g.wait_beats(2)["challenges_passed"], 1)
+                self.assertEqual(g.known()["challenges_failed"], 0)
+                self.assertNotIn(secret, g.log())
+            os.chmod(path, 0o644)
+            with Node(d, *flags, home=home, ready=False) as g:
+                self.assertEqual(g.wait(), 1)
+                self.assertIn("is open to others than its owner", g.log())
+
+
+class Names(unittest.TestCase):
+    def test_a_node_without_an_id_makes_one_of_the_hosts_name_and_keeps_it(self):
+        home = Home()
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
+            with Node(d, home=home, node_id="") as g:
+                made = g.node_id = g.health()["node_id"]
+                self.assertRegex(made, r"^%s-[0-9a-f]{8}$" % re.escape(os.uname().nodename[:27]))
+                self.assertEqual(home.text("nodes", "default.id"), made)
+                self.assertEqual(len(g.lines_with("node.id is not set: this node is " + made)), 1)
+                g.wait_member()
+            with Node(d, home=home, node_id="") as g:
+                g.node_id = g.health()["node_id"]
+                self.assertEqual(g.node_id, made)
+                g.wait_member()
+                self.assertEqual(g.lines_with("node.id is not set"), [])
+
+    def test_where_no_id_can_be_kept_it_is_said_and_the_hosts_name_is_all_there_is(self):
+        with Devnet("--heartbeat-ms", str(BEAT_MS), *STALE) as d:
+            with Node(d, "--node.state_dir=/dev/null", node_id="") as g:
+                g.node_id = g.health()["node_id"]
+                self.assertEqual(g.node_id, os.uname().nodename)
+                self.assertEqual(len(g.lines_with("set node.id")), 1)
+
+    def test_without_a_directory_it_is_the_hosts_name(self):
+        with Node(None, node_id="") as g:
+            self.assertEqual(g.health()["node_id"], os.uname().nodename)
+            self.assertFalse(os.path.exists(g.home.file("nodes")))
 
 
 # ---- where it does not join -----------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ static struct excuse stricter[] = {
     {"tab behind Transfer-Encoding", 0},               /* it then sees no chunked body */
     {"Transfer-Encoding is not one final chunked", 0}, /* it reads unknown codings as no body */
     {"unknown transfer coding", 0},
+    {"two values of a header that has one", 0}, /* it looks at none of their values */
     {"unknown expectation", 0},
 };
 
@@ -273,6 +274,8 @@ static const char *const snippets[] = {
     "GET / HTTP/1.1\r\n",
     "Upgrade: x\r\n",
     "Connection: upgrade\r\n",
+    "Content-Type: a/b\r\n",
+    "Content-Type: c/d\r\n",
 };
 
 /* Puts @n bytes in place of @gone bytes at @at; a result that would not fit leaves the input alone. */

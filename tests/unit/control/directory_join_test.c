@@ -193,6 +193,46 @@ Test(join, a_token_goes_with_its_node_id_only)
     cr_assert_str_eq(rig.keys->node_token, "");
 }
 
+Test(join, an_id_that_the_directory_assigns_is_used_from_then_on_and_after_a_restart)
+{
+    rig.far.assigned = "assigned-7";
+    rig_start();
+    cr_assert_str_eq(rig.keys->node_id, "n1");
+    rig_run(SECOND);
+    cr_assert_str_eq(rig.keys->node_id, "assigned-7", "workers know it");
+    cr_assert(strstr(rig.far.last_beat.body, "\"node_id\":\"assigned-7\""));
+    rig_restart();
+    cr_assert_str_eq(rig.keys->node_id, "assigned-7", "before any directory answers");
+    cr_assert_str_eq(rig.keys->node_token, "token-1");
+    rig_run(SECOND);
+    cr_assert(strstr(rig.far.last_register.body, "\"node_id\":\"assigned-7\""));
+    cr_assert(strstr(rig.far.last_register.body, "\"current_node_token\":\"token-1\""));
+    rig.options.node_id = "n2";
+    rig_restart();
+    cr_assert_str_eq(rig.keys->node_token, "", "another node's stays another node's");
+}
+
+Test(join, a_key_of_ones_own_is_proposed_and_signs_the_price_at_once)
+{
+    rig.options.registration.node_hmac_key = TG_STR("own-key");
+    rig.options.pricing = (struct iicp_pricing){.declared = true, .multiplier = 1};
+    rig.options.sign_pricing = true;
+    rig_start();
+    rig_run(SECOND);
+    cr_assert(strstr(rig.far.last_register.body, "\"node_hmac_key\":\"own-key\""));
+    cr_assert(strstr(rig.far.last_register.body, "\"declaration_signature\":\""));
+    cr_assert_str_eq(rig.keys->hmac_key, "key-1", "the reply's key always wins");
+}
+
+Test(join, a_reply_without_a_key_means_the_proposed_one)
+{
+    rig.options.registration.node_hmac_key = TG_STR("own-key");
+    rig.far.keep_key = true;
+    rig_start();
+    rig_run(SECOND);
+    cr_assert_str_eq(rig.keys->hmac_key, "own-key");
+}
+
 Test(join, credentials_that_others_can_read_are_not_used)
 {
     char path[128];

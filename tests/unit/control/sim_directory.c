@@ -49,11 +49,13 @@ static void take_register(struct sim_directory *d, const struct sim_ask *ask, st
     d->registered = d->listed = true;
     d->challenge[0] = '\0';
     d->issued++;
+    char key[32] = "";
+    if (!d->keep_key)
+        (void)snprintf(key, sizeof(key), "key-%u", d->issued);
     reply->status = 201;
-    (void)snprintf(
-        reply->body, sizeof(reply->body),
-        "{\"node_id\":\"n1\",\"node_token\":\"token-%u\",\"node_hmac_key\":\"key-%u\",\"recovered\":%s}",
-        d->issued, d->issued, d->registers > 1 ? "true" : "false");
+    (void)snprintf(reply->body, sizeof(reply->body),
+                   "{\"node_id\":\"%s\",\"node_token\":\"token-%u\",\"node_hmac_key\":\"%s\",\"recovered\":%s}",
+                   d->assigned ? d->assigned : "n1", d->issued, key, d->registers > 1 ? "true" : "false");
 }
 
 static bool known(struct sim_directory *d, const struct sim_ask *ask, struct sim_reply *reply)

@@ -36,7 +36,8 @@ struct sim_directory {
     uint32_t fault_status, retry_after_s;
     const char *fault_body;
     const char *public_key;                           /* NULL: it has none */
-    bool keep_key;                                    /* re-registration answers without a key */
+    const char *assigned;                             /* its name for the node; NULL: "n1" */
+    bool keep_key;                                    /* registration answers without a key */
     const char *batch_reply;                          /* instead of the batch id */
     uint32_t next_heartbeat_ms, registry_ms, tags_ms; /* the latter: latencies, if not 0 */
     const char *models;                               /* of the backend: body of /api/tags */

@@ -24,8 +24,8 @@ Test(header, may_be_present_and_empty)
 
 Test(header, first_occurrence_wins_where_repetition_is_harmless)
 {
-    static const char text[] = START "Origin: one\r\nOrigin: two\r\n\r\n";
-    cr_assert(span_is(text, ACCEPTED(text).head.header[HTTP_H_ORIGIN], "one"));
+    static const char text[] = START "tracestate: one\r\ntracestate: two\r\n\r\n";
+    cr_assert(span_is(text, ACCEPTED(text).head.header[HTTP_H_TRACESTATE], "one"));
 }
 
 /* Builds a head around one known name, in the case that @fold makes of it. */
@@ -51,7 +51,7 @@ static int same(int c)
 Test(header, every_known_name_is_found_in_any_case)
 {
     static const char *const names[] = {
-#define HEADER(ident, name) name,
+#define HEADER(ident, name, values) name,
 #include "gateway/http/headers.def"
 #undef HEADER
     };
@@ -71,6 +71,21 @@ Test(header, unknown_names_are_passed_over)
     struct outcome o = ACCEPTED(START "Hos: b\r\nHosts: c\r\nX-Iicp-Consumer-Tokem: d\r\n"
                                       "A-Name-That-Is-Longer-Than-Any-Name-We-Know-Of: e\r\n\r\n");
     cr_assert_eq(o.head.present, 1u << HTTP_H_HOST);
+}
+
+Test(header, two_values_of_a_header_that_has_one_are_refused)
+{
+    REFUSED(START "Content-Type: application/json\r\nContent-Type: text/plain\r\n\r\n", 400);
+    REFUSED(START "Authorization: Bearer a\r\nX: y\r\nAUTHORIZATION: Bearer b\r\n\r\n", 400);
+    REFUSED(START "traceparent: \r\ntraceparent: b\r\n\r\n", 400);
+    REFUSED(START "Origin: a\r\nOrigin: a\r\nOrigin: b\r\n\r\n", 400);
+    ACCEPTED(START "Content-Type: a/b\r\nContent-Type:  a/b \r\n\r\n");
+}
+
+Test(header, lists_may_come_in_several_lines)
+{
+    ACCEPTED(START "Connection: close\r\nConnection: x\r\nAccept-Encoding: gzip\r\nAccept-Encoding: deflate\r\n"
+                   "tracestate: a=1\r\ntracestate: b=2\r\nPrefer: wait\r\nPrefer: x\r\n\r\n");
 }
 
 Test(header, bare_line_breaks_are_refused)

@@ -203,6 +203,16 @@ Test(health, says_how_full_the_node_is, .init = begin, .fini = rig_close)
     expect_type("available", TG_JSON_FALSE);
 }
 
+Test(health, an_id_that_the_directory_assigned_is_the_nodes, .init = begin, .fini = rig_close)
+{
+    static const struct iicp_keys keys = {.node_id = "assigned-7"};
+    health();
+    cr_assert(strstr(rig.answer, "\"node_id\":\"n1\""));
+    atomic_store_explicit(&rig.shared.keys, &keys, memory_order_release);
+    health();
+    cr_assert(strstr(rig.answer, "\"node_id\":\"assigned-7\""), "%s", rig.answer);
+}
+
 Test(health, a_node_that_leaves_is_degraded_and_not_available, .init = begin, .fini = rig_close)
 {
     atomic_store_explicit(&rig.admission.not_ready, 1, memory_order_relaxed);

@@ -146,7 +146,7 @@ Test(directory, a_registration_with_everything)
                                   .sdk_version = TG_STR("1"),
                                   .implementation_name = TG_STR("taskgate"),
                                   .implementation_version = TG_STR("1"),
-                                  .supported_receipt_profiles = TG_STR("[\"x\"]"),
+                                  .supported_receipt_profiles = {(const struct tg_str[]){TG_STR_INIT("x")}, 1},
                                   .operator_delegation = TG_STR("{\"sig\":\"s\"}"),
                                   .operator_display_name = TG_STR("Op"),
                                   .cip = {.enabled = true, .allow_worker = true},

@@ -144,6 +144,19 @@ Test(gates, a_consumer_token_opens_the_door_for_its_intent_only)
     cr_assert_eq(post(req), TG_UNAUTHORIZED);
 }
 
+Test(gates, consumer_tokens_are_for_the_id_that_the_directory_assigned)
+{
+    uint8_t seed[32];
+    struct iicp_request req = request(RIG_BODY(""));
+    rig.settings.auth = IICP_AUTH_REQUIRED;
+    directory_key(seed);
+    snprintf(keys.node_id, sizeof(keys.node_id), "assigned-7");
+    req.consumer_token = consumer_token(seed, "assigned-7", RIG_INTENT, 300);
+    cr_assert_eq(post(req), TG_OK);
+    req.consumer_token = consumer_token(seed, "n1", RIG_INTENT, 300);
+    cr_assert_eq(post(req), TG_UNAUTHORIZED);
+}
+
 /* ---- confidential tasks -------------------------------------------------------------------------------------- */
 
 static const uint8_t client_private[32] = {7, 7, 7};
