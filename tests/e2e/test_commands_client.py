@@ -12,7 +12,7 @@ import unittest
 
 import harness
 from client import ECHO, NOOP
-from devnet import CX, Devnet, registration
+from devnet import CX, Devnet
 from gateway import Gateway, START_S, TASKGATE, clean_environment, free_port, run_once, wait_for
 
 DONE, REFUSED, USAGE, NO_NODE, NOT_REACHED, BUSY, BACKEND, TIMEOUT, UNTRUSTED = range(9)
