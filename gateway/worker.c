@@ -301,6 +301,7 @@ static size_t arena_bytes(const struct worker *w, uint32_t conns, uint32_t tasks
            + (g->node.report ? mailbox_bytes(MAIL_SLOTS, sizeof(struct iicp_event)) : 0) /* events for control */
            + (g->instance_count + 1) * TG_PRIORITIES * sizeof(struct task_metrics)
            + layout_executors(g) * g->instance_count * TG_PRIORITIES * sizeof(struct task_lanes)
+           + g->instance_count * sizeof(struct task_crowd)                          /* waiting for rows */
            + sizeof(struct spread) + spread_bytes(layout_executors(g), g->instance_count) /* which device */
            + tenants_room(g)                                                        /* who sent tasks */
            + (1u << 20);                                                            /* alignment */
@@ -328,10 +329,11 @@ static int init_lanes(struct worker *w)
     struct tasks *ts = &w->tasks;
     size_t places = (size_t)layout_executors(g) * g->instance_count * TG_PRIORITIES;
     ts->lanes = tg_arena_alloc(&w->arena, places * sizeof(*ts->lanes), 64);
+    ts->crowds = tg_arena_alloc(&w->arena, g->instance_count * sizeof(*ts->crowds), 64);
     ts->link_count = layout_executors(g);
     for (uint32_t n = 0; ts->lanes && n < ts->link_count; n++)
         init_link(w, n);
-    return ts->lanes ? 0 : -ENOMEM;
+    return ts->lanes && ts->crowds ? 0 : -ENOMEM;
 }
 
 /* With one device there is nothing to choose, and nothing to be counted for it. */

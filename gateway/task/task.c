@@ -32,31 +32,36 @@ struct task *task_open(struct tasks *ts, const struct task_door *door, uint32_t 
 
 /* ---- waiting ----------------------------------------------------------------------------------------- */
 
-/* Behind the others of its class, or in front of them if it had been waiting and found no room after all. */
-static void wait_insert(struct tasks *ts, struct task *t, bool in_front)
+static struct task_queue *queue_of(struct tasks *ts, const struct task *t)
 {
-    struct task *before = in_front ? NULL : ts->waiting[t->priority].tail;
-    struct task *after = in_front ? ts->waiting[t->priority].head : NULL;
+    return t->wants_lane ? &ts->crowds[t->intent_slot].by_priority[t->priority] : &ts->waiting[t->priority];
+}
+
+/* Behind all who came no later, but in front of them if it was the first of them and found no room after all. */
+static void wait_insert(struct tasks *ts, struct task *t)
+{
+    struct task_queue *q = queue_of(ts, t);
+    struct task *before = q == ts->retried ? NULL : q->tail;
+    while (before && before->arrival_ns > t->arrival_ns) /* it comes from another queue */
+        before = before->wait_prev;
+    struct task *after = before ? before->wait_next : q->head;
     t->wait_prev = before;
     t->wait_next = after;
-    *(before ? &before->wait_next : &ts->waiting[t->priority].head) = t;
-    *(after ? &after->wait_prev : &ts->waiting[t->priority].tail) = t;
+    *(before ? &before->wait_next : &q->head) = t;
+    *(after ? &after->wait_prev : &q->tail) = t;
     t->state = TASK_WAITING;
+    ts->crowded_count += t->wants_lane;
     if (ts->waiting_count++ == 0)
         admission_set_waiting(ts->admission, ts->worker, true);
 }
 
 static void wait_remove(struct tasks *ts, struct task *t)
 {
-    if (t->wait_prev)
-        t->wait_prev->wait_next = t->wait_next;
-    else
-        ts->waiting[t->priority].head = t->wait_next;
-    if (t->wait_next)
-        t->wait_next->wait_prev = t->wait_prev;
-    else
-        ts->waiting[t->priority].tail = t->wait_prev;
+    struct task_queue *q = queue_of(ts, t);
+    *(t->wait_prev ? &t->wait_prev->wait_next : &q->head) = t->wait_next;
+    *(t->wait_next ? &t->wait_next->wait_prev : &q->tail) = t->wait_prev;
     t->state = TASK_OPEN;
+    ts->crowded_count -= t->wants_lane;
     if (--ts->waiting_count == 0)
         admission_set_waiting(ts->admission, ts->worker, false);
 }
@@ -83,8 +88,7 @@ static void wait_or_refuse(struct tasks *ts, struct task *t, struct tg_str body)
         refuse_capacity(ts, t);
         return;
     }
-    bool again = t->body != NULL;
-    if (!again) {
+    if (!t->body) {
         t->body = buffer_get(ts->buffers, body.len);
         if (!t->body) {
             refuse_capacity(ts, t);
@@ -94,7 +98,7 @@ static void wait_or_refuse(struct tasks *ts, struct task *t, struct tg_str body)
         t->body->len = (uint32_t)body.len;
         metrics_add(ts->metrics, METRIC_TASKS_WAITED, 1);
     }
-    wait_insert(ts, t, again);
+    wait_insert(ts, t);
     timer_arm(ts->wheel, &t->timer, TG_MIN(until, t->deadline_ns));
 }
 
@@ -121,19 +125,25 @@ static void slot_release(struct tasks *ts, struct task *t)
     admission_release(ts->admission);
 }
 
+/* Does somebody of its class or above wait already, for a slot or for rows of the same instance? Nobody is overtaken. */
+static bool must_queue(const struct tasks *ts, struct task *t)
+{
+    bool queue = false;
+    for (uint32_t p = 0; p <= t->priority; p++) {
+        queue |= ts->waiting[p].head != NULL;
+        t->wants_lane |= ts->crowds[t->intent_slot].by_priority[p].head != NULL; /* the same burst */
+    }
+    return queue || t->wants_lane;
+}
+
 bool task_admit(struct tasks *ts, struct task *t, struct tg_str body)
 {
-    /* Nobody overtakes those of its own class or above who wait already, except when being resumed. */
-    bool queue = false;
     if (TG_UNLIKELY(executors_of(ts, t->instance, 0) == 0)) {
         task_finish(ts, t, TG_DEVICE);
         return false;
     }
-    for (uint32_t p = 0; !t->body && p <= t->priority; p++) {
-        const struct task *first = ts->waiting[p].head;
-        queue |= first != NULL;
-        t->wants_lane |= first && first->wants_lane; /* the same burst */
-    }
+    bool resumed = t->body != NULL;
+    bool queue = TG_UNLIKELY(ts->waiting_count > 0) && !resumed && must_queue(ts, t);
     if (!queue && admission_claim(ts->admission)) {
         t->holds_slot = true;
         return true;
@@ -142,33 +152,46 @@ bool task_admit(struct tasks *ts, struct task *t, struct tg_str body)
     return false;
 }
 
-static bool room_for(const struct tasks *ts, const struct task *t)
-{
-    return t->wants_lane ? ts->rows_retired : admission_has_room(ts->admission);
-}
-
 bool tasks_have_room(const struct tasks *ts)
 {
-    for (uint32_t p = 0; p < TG_PRIORITIES && ts->waiting_count > 0; p++)
-        if (ts->waiting[p].head && room_for(ts, ts->waiting[p].head))
-            return true;
-    return false;
+    if (ts->waiting_count == 0)
+        return false;
+    bool slots = ts->waiting_count > ts->crowded_count && admission_has_room(ts->admission);
+    return slots || (ts->crowded_count > 0 && ts->rows_retired);
+}
+
+/* Offer the first again and again, until one finds no room: those behind it would fare no better. */
+static void retry_queue(struct tasks *ts, const struct task_queue *q)
+{
+    struct task *t;
+    ts->retried = q;
+    while ((t = q->head)) {
+        wait_remove(ts, t);
+        t->wants_lane = false;
+        ts->resume(ts->context, t);
+        if (q->head == t)
+            break;
+    }
+    ts->retried = NULL;
+}
+
+static void retry_crowds(struct tasks *ts)
+{
+    for (uint32_t p = 0; p < TG_PRIORITIES; p++)
+        for (uint32_t i = 0; i < ts->instance_count; i++)
+            if (ts->crowds[i].rows_retired)
+                retry_queue(ts, &ts->crowds[i].by_priority[p]);
+    for (uint32_t i = 0; i < ts->instance_count; i++)
+        ts->crowds[i].rows_retired = false;
 }
 
 void tasks_retry(struct tasks *ts)
 {
-    for (uint32_t p = 0; p < TG_PRIORITIES && ts->waiting_count > 0; p++) {
-        struct task *t;
-        while ((t = ts->waiting[p].head)) {
-            if (!room_for(ts, t))
-                break;
-            wait_remove(ts, t);
-            t->wants_lane = false;
-            ts->resume(ts->context, t);
-            if (ts->waiting[p].head == t) /* no luck; the others would fare no better */
-                break;
-        }
-    }
+    for (uint32_t p = 0; p < TG_PRIORITIES && ts->waiting_count > ts->crowded_count; p++)
+        if (admission_has_room(ts->admission))
+            retry_queue(ts, &ts->waiting[p]);
+    if (ts->crowded_count > 0 && ts->rows_retired)
+        retry_crowds(ts);
     ts->rows_retired = false;
 }
 
@@ -324,7 +347,7 @@ void tasks_publish(struct tasks *ts)
 static void retire(struct tasks *ts, struct tg_lane *lane, uint32_t cursor)
 {
     tg_lane_retire(lane, cursor);
-    ts->rows_retired = true;
+    ts->crowds[lane->runner].rows_retired = ts->rows_retired = true;
 }
 
 /* Give back whatever rows have come home; those still out are retired by reap_row(), which will not find the task. */

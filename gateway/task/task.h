@@ -121,6 +121,17 @@ struct task_lanes {
     struct tg_lane *by_class[TG_SIZE_CLASSES_MAX];
 };
 
+/* Waiting tasks, oldest first. */
+struct task_queue {
+    struct task *head, *tail;
+};
+
+/* Those of one instance that have found its lanes full. */
+struct task_crowd {
+    struct task_queue by_priority[TG_PRIORITIES];
+    bool rows_retired; /* since tasks_retry() looked last: one may fit now */
+};
+
 /* A worker's side of what lies between it and one executor. */
 struct task_link {
     alignas(64) struct tg_doorbell *doorbell; /* the executor's */
@@ -149,12 +160,12 @@ struct tasks {
     uint32_t link_count;
     struct task_link links[TG_EXECUTORS_MAX]; /* by number of the executor */
     struct spread *spread;        /* NULL: no instance has two devices */
-    /* waiting for admission, by rank, oldest first */
-    struct {
-        struct task *head, *tail;
-    } waiting[TG_PRIORITIES];
-    uint32_t waiting_count;
-    bool rows_retired; /* since tasks_retry() looked last */
+    /* waiting: for admission, by rank, and for rows of their instance */
+    struct task_queue waiting[TG_PRIORITIES];
+    struct task_crowd *crowds; /* [instance] */
+    uint32_t waiting_count, crowded_count; /* all, and those for rows */
+    bool rows_retired;         /* of any instance, since tasks_retry() looked last */
+    const struct task_queue *retried; /* whose first is being offered again */
 };
 
 /** A slot for a new request, or NULL if all are taken. The task belongs to the door until task_close(). */

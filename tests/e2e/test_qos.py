@@ -56,6 +56,29 @@ class OneSlot(harness.Served):
                                  "retry_after_ms": seconds * 1000})
 
 
+@variants()
+class FullLane(OneSlot):
+    """A runner whose lane is full of tasks without end."""
+    config = """
+[runner.noop]
+type = "noop"
+max_batch = 1
+streams = 1
+
+[runner.echo]
+type = "echo"
+"""
+    flags = ("--lane.rows=16", "--lane.bytes=64KiB", "--admission.wait_ms=%d" % FOREVER_MS, "--executor.mode=thread")
+
+    def test_it_holds_up_no_other_runner(self):
+        for _ in range(16):
+            self.hold()
+        for qos in ("realtime", "realtime", "interactive"):
+            self.ask_and_wait(noop(0, qos=qos))
+        for qos in ("realtime", "interactive", "batch"):
+            self.assertEqual(self.ask(echo(qos, qos, timeout_ms=FOREVER_MS // 3)).read().status, 200)
+
+
 @variants(modes=MODES)
 class Waiting(OneSlot):
     flags = ("--admission.max_concurrent=1", "--admission.wait_ms=%d" % FOREVER_MS)

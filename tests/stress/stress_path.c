@@ -30,6 +30,7 @@
 struct worker {
     pthread_t thread;
     struct tasks ts;
+    struct task_crowd crowd;
     struct tg_arena arena;
     struct timer_wheel wheel;
     struct buffer_pool buffers;
@@ -340,6 +341,7 @@ static void worker_init(uint32_t index, uint64_t seed, uint64_t requests)
     w->ts.instances = instances;
     w->ts.instance_count = 1;
     w->ts.lanes = w->lanes;
+    w->ts.crowds = &w->crowd;
 }
 
 static struct tg_executor *make_executor(uint32_t number)

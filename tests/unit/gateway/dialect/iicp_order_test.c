@@ -158,7 +158,7 @@ Test(order, one_that_waits_for_a_full_lane_is_not_its_own_replay)
     struct task *t = rig_post(body);
     cr_assert(t->state == TASK_WAITING && t->wants_lane && t->windows_passed);
     tg_lane_unclaim(rig.lane[TG_REALTIME], 4);
-    rig.ts.rows_retired = true;
+    rig.crowd.rows_retired = rig.ts.rows_retired = true;
     tasks_retry(&rig.ts);
     cr_assert_eq(t->state, TASK_RUNNING);
 }

@@ -60,6 +60,7 @@ static void make_lanes(void)
         rig.lane[p] = lanes[p].by_class[0] = tg_lane_create(&rig.arena, &o);
     }
     rig.ts.lanes = lanes;
+    rig.ts.crowds = &rig.crowd;
     rig.ts.link_count = 1;
     rig.ts.links[0].by_bit = rig.lane;
     rig.ts.links[0].bit_words = 1;

@@ -16,6 +16,7 @@
 
 struct rig {
     struct tasks ts;
+    struct task_crowd crowd;
     struct iicp ic;
     struct iicp_node node;
     struct iicp_settings settings;

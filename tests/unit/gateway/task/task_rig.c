@@ -112,6 +112,7 @@ static void make_links(const struct rig_options *o)
 {
     uint32_t count = o->devices + 1;
     rig.ts.link_count = count;
+    rig.ts.crowds = &rig.crowd;
     rig.ts.lanes = tg_arena_alloc(&rig.arena, count * TG_PRIORITIES * sizeof(*rig.ts.lanes), 64);
     rig.instance.executors = (((1u << o->devices) - 1) << 1) | o->spare;
     for (uint32_t n = 0; n < count; n++)
@@ -167,7 +168,7 @@ void rig_check_empty(void)
     cr_assert_eq(rig.wheel.armed, 0, "%u timers are left", rig.wheel.armed);
     cr_assert_eq(rig.ts.waiting_count, 0);
     for (uint32_t p = 0; p < TG_PRIORITIES; p++)
-        cr_assert_null(rig.ts.waiting[p].head);
+        cr_assert(!rig.ts.waiting[p].head && !rig.crowd.by_priority[p].head);
     for (uint32_t i = 0; i < TG_ARRAY_SIZE(rig.lanes); i++)
         if (rig.lanes[i])
             cr_assert_eq(tg_lane_used(rig.lanes[i]), 0, "%u rows of lane %u are lost", tg_lane_used(rig.lanes[i]), i);

@@ -28,6 +28,7 @@ struct rig {
     struct tasks ts;
     struct tg_instance instance;
     struct tg_instance *instances[1];
+    struct task_crowd crowd;
     struct tg_arena arena;
     struct timer_wheel wheel;
     struct buffer_pool buffers;

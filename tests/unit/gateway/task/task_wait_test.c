@@ -237,9 +237,9 @@ Test(task_wait, room_in_the_lane_is_remembered_until_it_was_offered)
     struct task *first = rig_offer(TG_REALTIME, 1, 500);
     set_limit(2);
     struct task *second = rig_offer(TG_REALTIME, 1, RIG_TIMEOUT_MS);
-    rig_turn(0); /* first is offered the slot and finds the lane full; it waits for rows now */
+    rig_turn(0); /* each is offered the slot and finds the lane full; they wait for rows now, in their order */
     cr_assert(first->state == TASK_WAITING && first->wants_lane);
-    cr_assert(second->state == TASK_WAITING && !second->wants_lane);
+    cr_assert(second->state == TASK_WAITING && second->wants_lane && second->wait_prev == first);
     set_limit(0);
     rig_run_all();
     rig_answer(big); /* rows are free, slots are not */
