@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "gateway/base/clock.h"
 #include "runner.h"
 #include "runners/kernel.h"
 
@@ -24,14 +24,7 @@ static __attribute__((format(printf, 2, 3))) void log_line(enum tg_log_level lev
     fputc('\n', stderr);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static const struct tg_host host = {TG_RUNNER_ABI, sizeof(struct tg_host), log_line, now_ns};
+static const struct tg_host host = {TG_RUNNER_ABI, sizeof(struct tg_host), log_line, clock_now_ns};
 
 static void print_usage(FILE *out)
 {

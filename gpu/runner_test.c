@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+#include "gateway/base/clock.h"
 
 #define STEP_BYTES 4096
 #define ROWS_MAX 4096
@@ -74,18 +74,11 @@ __attribute__((format(printf, 2, 3))) static void host_log(enum tg_log_level lev
     fputc('\n', stderr);
 }
 
-static uint64_t host_now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 const struct tg_host harness_host = {
     .abi = TG_RUNNER_ABI,
     .size = sizeof(struct tg_host),
     .log = host_log,
-    .now_ns = host_now_ns,
+    .now_ns = clock_now_ns,
 };
 
 /* ---- table and options ----------------------------------------------------------------------- */
