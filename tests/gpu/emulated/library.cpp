@@ -25,7 +25,7 @@ struct emulated_kernel {
 
 namespace {
 
-/* EMULATED_COMPILE is the compiler with all options but the files' names. */
+/* EMULATED_COMPILE is the compiler with all options but the files' names, quoted for the shell. */
 bool compile(const std::string &source, const std::string &object)
 {
     std::string command = EMULATED_COMPILE " -shared -o " + object + " " + source;
