@@ -59,6 +59,11 @@ Test(config_diff, changes_come_in_table_order_and_say_whether_they_reload)
                                "log.level: info -> debug\n");
 }
 
+static bool is_list(const struct config_row *row)
+{
+    return row->type == CONFIG_TYPE_NETS || row->type == CONFIG_TYPE_LIST || row->type == CONFIG_TYPE_LISTEN;
+}
+
 Test(config_diff, every_row_that_differs_is_seen)
 {
     for (size_t i = 0; i < CONFIG_ROW_COUNT; i++) {
@@ -68,9 +73,9 @@ Test(config_diff, every_row_that_differs_is_seen)
         seen.count = 0;
         if (row->type == CONFIG_TYPE_STR)
             ((*(char **)field) = realloc(*(char **)field, 2))[0] = 'x', (*(char **)field)[1] = 0;
-        else if ((row->type == CONFIG_TYPE_NETS || row->type == CONFIG_TYPE_LIST || (row->type == CONFIG_TYPE_LISTEN && row->min == 0)))
+        else if (is_list(row) && ((struct config_listen *)field)->count == 0)
             *(struct config_listen *)field = (struct config_listen){1, {strdup("::1")}};
-        else if (row->type == CONFIG_TYPE_LISTEN)
+        else if (is_list(row))
             ((struct config_listen *)field)->address[0][0] = '9';
         else if (row->type == CONFIG_TYPE_BOOL)
             *(bool *)field = !*(bool *)field;
