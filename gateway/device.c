@@ -321,6 +321,7 @@ void devices_stop(struct gateway *g)
             tg_keeper_stop(all->list[i].keeper);
     if (all->listening)
         pthread_join(all->listener, NULL);
+    all->listening = false;
     for (uint32_t i = 0; i < all->count; i++) {
         tg_keeper_destroy(all->list[i].keeper);
         tg_executor_destroy(all->list[i].executor);

@@ -466,6 +466,7 @@ void gateway_join(struct gateway *g)
     give_order(g, ORDER_STOP);
     for (uint32_t i = 0; g->workers && i < g->worker_count; i++)
         worker_join(&g->workers[i]);
+    devices_stop(g);
 }
 
 void gateway_stop(struct gateway *g)
@@ -474,7 +475,6 @@ void gateway_stop(struct gateway *g)
     usage_close(g);
     for (uint32_t i = 0; g->executors && i < g->executor_count; i++)
         tg_executor_destroy(g->executors[i]);
-    devices_stop(g);
     for (uint32_t i = 0; g->workers && i < g->worker_count; i++)
         worker_finish(&g->workers[i]);
     membership_close(g);

@@ -120,7 +120,7 @@ bool gateway_drained(const struct gateway *g);
 /** Has a part of it given up, so that the process should end with a status that says so? */
 bool gateway_gave_up(const struct gateway *g);
 
-/** End and join the workers: from here on nobody sends mail to the control thread. */
+/** End and join the workers, then the devices: from here on nobody sends mail to the control thread, or wakes it. */
 void gateway_join(struct gateway *g);
 /** End all threads and give everything back. */
 void gateway_stop(struct gateway *g);
