@@ -14,7 +14,7 @@
 #include "gateway/task/ready.h"
 #include "gpu/runner.h"
 #include "gateway.h"
-#include "membership_parts.h"
+#include "gateway/membership/membership_parts.h"
 
 #define WINDOW_BYTES(entries) ((size_t)(entries) * 24 + (1u << 16)) /* more than window_init() will ask for */
 
@@ -44,7 +44,7 @@ static struct settings *settings_of(const struct config *c)
     return s;
 }
 
-/* What a reload can change, made effective; how many tasks are taken also depends on the hour (membership.c). */
+/* What a reload can change, made effective; how many tasks are taken also depends on the hour (membership/membership.c). */
 static int settings_publish(struct gateway *g)
 {
     const struct config *c = &g->config;

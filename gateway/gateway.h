@@ -9,8 +9,8 @@
 #include "gateway/control/config.h"
 #include "gateway/control/control.h"
 #include "gateway/net/peers.h"
-#include "device.h"
-#include "membership.h"
+#include "gateway/devices/device.h"
+#include "gateway/membership/membership.h"
 #include "topology.h"
 #include "usage.h"
 #include "worker.h"
@@ -161,7 +161,7 @@ void certificates_reload(struct gateway *g);
 /** Have the files changed? To be called every few seconds. */
 void certificates_look(struct gateway *g);
 
-/* executors.c */
+/* devices/executors.c */
 /** A doorbell in the memory that threads and processes share; NULL if that is full. */
 struct tg_doorbell *executors_doorbell(struct gateway *g, uint32_t lines, int event_fd);
 /** Open the devices, once workers have their doorbells and before any thread starts. Returns 0, or negative errno after

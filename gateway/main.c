@@ -9,7 +9,7 @@
 #include "gateway/base/nearest.h"
 #include "gpu/compile_kernel.h"
 #include "gpu/runner_test.h"
-#include "host_checks.h"
+#include "gateway/checks/host_checks.h"
 #include "serve.h"
 
 static const struct {

@@ -14,6 +14,7 @@ import sys
 # The most exact entry counts. "*" is a folder's files without its subfolders.
 BASE = ["include/tg", "gateway/base"]
 DEVICES = BASE + ["ringbuf", "gpu/*"]
+WHOLE = DEVICES + ["gateway"]  # what puts the parts together knows them all
 ALLOWED = {
     "include/tg": [],
     "gateway/base": ["include/tg"],
@@ -33,7 +34,10 @@ ALLOWED = {
     "gateway/topology": BASE,
     "gateway/devnet": BASE + ["gateway/http", "gateway/control", "gateway/dialect"],
     "gateway/command": BASE + ["gateway/control", "gateway/dialect", "gateway/http"],
-    "gateway": BASE + ["ringbuf", "gpu/*", "gateway"],
+    "gateway/checks": WHOLE,
+    "gateway/devices": WHOLE,
+    "gateway/membership": WHOLE,
+    "gateway": WHOLE,
     "bench": [""],
     "tests": [""],
     "tools": ["include/tg"],

@@ -46,7 +46,7 @@ static bool consumer_ok(struct iicp *ic, const struct iicp_keys *keys, struct tg
     };
     enum iicp_token_result r = iicp_token_verify(ic->room->crypto, keys, &ic->room->tokens, token, &scope);
     if (r == IICP_TOKEN_SIGNATURE) /* forged; or the directory has another key since */
-        atomic_store_explicit(&ic->shared->key_doubted, true, memory_order_relaxed); /* a hint, see membership.c */
+        atomic_store_explicit(&ic->shared->key_doubted, true, memory_order_relaxed); /* a hint, see gateway/membership */
     return r == IICP_TOKEN_OK;
 }
 

@@ -3,8 +3,8 @@
 #include <criterion/criterion.h>
 #include <stdint.h>
 #include <string.h>
-#include "gateway/gpu_checks.h"
-#include "gateway/place_checks.h"
+#include "gateway/checks/gpu_checks.h"
+#include "gateway/checks/place_checks.h"
 
 static const struct {
     const char *word;

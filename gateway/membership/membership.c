@@ -7,7 +7,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/task/ready.h"
-#include "gateway.h"
+#include "gateway/gateway.h"
 #include "membership_parts.h"
 
 /* ---- from workers -------------------------------------------------------------------------------------------- */

@@ -4,8 +4,8 @@
 #define TG_HOST_SIGHT_H
 
 #include "gateway/control/config.h"
-#include "gpu_probe.h"
-#include "topology.h"
+#include "gateway/devices/gpu_probe.h"
+#include "gateway/topology.h"
 
 enum gpu_wish { GPU_UNWANTED, GPU_WELCOME, GPU_REQUIRED };
 

@@ -4,7 +4,7 @@
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
-#include "gateway.h"
+#include "gateway/gateway.h"
 #include "gpu/backend.h"
 
 /* ---- is a GPU wanted? ------------------------------------------------------------------------------------- */

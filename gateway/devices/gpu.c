@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "gateway/base/log.h"
-#include "gateway.h"
+#include "gateway/gateway.h"
 #include "gpu/runner.h"
 #include "gpu/spec.h"
 #include "gpu_probe.h"

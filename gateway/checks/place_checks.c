@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include "host_checks.h"
-#include "topology/review.h"
+#include "gateway/topology/review.h"
 
 #define MEMLOCK_GOOD (UINT64_C(64) << 20) /* what io_uring takes is far below it */
 #define MIB(bytes) ((unsigned long long)(bytes) >> 20)

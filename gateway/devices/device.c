@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include "gateway/base/log.h"
 #include "gateway/net/tls.h"
-#include "gateway.h"
+#include "gateway/gateway.h"
 
 uint32_t device_reasons(const struct device *d)
 {

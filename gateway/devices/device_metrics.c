@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prometheus text about executors: sums over all of them, and each device's own under its name. docs/metrics.md */
 #include "gateway/task/ready.h"
-#include "gateway.h"
+#include "gateway/gateway.h"
 
 /* ---- sums -------------------------------------------------------------------------------------------------------- */
 

@@ -11,7 +11,7 @@
 #include "gateway/control/outbound.h"
 #include "gateway/control/store.h"
 #include "gateway/net/net.h"
-#include "gateway.h"
+#include "gateway/gateway.h"
 #include "membership_parts.h"
 
 static struct tg_str text(const char *s)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "gateway/base/log.h"
-#include "gateway.h"
+#include "gateway/gateway.h"
 
 struct tg_doorbell *executors_doorbell(struct gateway *g, uint32_t lines, int event_fd)
 {
