@@ -8,7 +8,7 @@
 
 #include "tg/def.h"
 
-/* The methods we name; every other token is HTTP_OTHER (answered 405 or 501 by the router). */
+/* The methods we name; every other token is HTTP_OTHER (answered 405 by the router). */
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OPTIONS, HTTP_PATCH, HTTP_OTHER };
 
 /* Request headers whose values the gateway reads; one row each in headers.def. */
