@@ -16,6 +16,7 @@ import tempfile
 import time
 
 import sections
+import steer
 import tables
 from measure import accepted_rate, count_calls, idle, measure, say
 from servers import Skip, Taskgate
@@ -206,6 +207,7 @@ def parse_args():
     p.add_argument("--server-cpu", type=int, default=0)
     p.add_argument("--load-cpu", type=int, default=1)
     p.add_argument("--first-port", type=int, default=19480)
+    p.add_argument("--steer", action="store_true", help="packets go to the processor that reads the connection (root)")
     p.add_argument("--many", type=int, default=9000, help="connections of the idle section (9000)")
     p.add_argument("--idle-seconds", type=float, default=3)
     p.add_argument("--no-calls", action="store_true", help="do not count system calls")
@@ -215,6 +217,8 @@ def parse_args():
     args.load_average, args.ticks, args.began = os.getloadavg()[0], tables.ticks(), time.monotonic()
     if args.rounds < 1:
         p.error("--rounds must be at least 1")
+    if args.steer and steer.refused():
+        p.error("--steer: " + steer.refused())
     return args
 
 
@@ -243,7 +247,8 @@ def main():
         os.chmod(workdir, 0o755)
         report = Report(args, workdir)
         try:
-            run_all(report)
+            with steer.steering(args.steer, (args.server_cpu, args.load_cpu)):
+                run_all(report)
         except KeyboardInterrupt:
             say("interrupted: here is what there is")
     text = text_of(report)

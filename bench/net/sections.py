@@ -94,7 +94,8 @@ SECTIONS = [
             by="server"),
     Section("active", "All connections busy", "Ratios are to the first row of the same server. A request and its answer are "
             "two segments, each of which carries the acknowledgement of the one before, as long as an answer takes less than "
-            "40 ms; then TCP acknowledges by segments of their own.",
+            "40 ms; then TCP acknowledges by segments of their own. An answer later than the end of its round is in no figure, so "
+            "servers that let some connections wait for seconds show it in rounds of seconds.",
             [Taskgate, ceil("uring"), Nginx, Hyper, STEALING], [many(n) for n in GROWTH_ACTIVE], GROWN, by="server"),
     Section("rate", "The same rate over more connections", "50,000 requests a second, due on a schedule. Ratios are to the "
             "first row of the same server. A connection that is silent for 40 ms acknowledges by a segment of its own. taskgate "

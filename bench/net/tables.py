@@ -155,11 +155,14 @@ def versions(args):
     return "; ".join(line for line in (first_line(*c) for c in commands) if line)
 
 
+STEERED = " with packets steered to the processor that reads the connection"
+
+
 def heading(args, command):
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     return ["# Network comparison", "",
             f"{now}, {machine()}; server on processor "
-            f"{args.server_cpu}, bench-load on {args.load_cpu}, loopback. {versions(args)}.", "",
+            f"{args.server_cpu}, bench-load on {args.load_cpu}, loopback{STEERED if args.steer else ''}. {versions(args)}.", "",
             f"Medians of {args.rounds} interleaved rounds of {args.seconds} s after {args.warmup} s of warm-up, "
             f"preset `{args.preset}`. Ratios compare medians within this run. Spread is the highest round minus the "
             "lowest. System calls are counted by the kernel in a run apart; turns and sleeps come from `/metrics`. "
