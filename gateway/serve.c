@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
@@ -170,6 +171,13 @@ static void forbid_core_dumps(void)
         log_warn("core dumps cannot be forbidden: %s", strerror(errno));
 }
 
+/* Whatever is run from here on, by a plugin say, gets no more rights than this process has. */
+static void forbid_new_privileges(void)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        log_warn("programs that gain privileges cannot be forbidden: %s", strerror(errno));
+}
+
 static int start(struct serve *s, struct config *config)
 {
     struct control_options o = {"taskgate/" TASKGATE_VERSION, on_signal, s};
@@ -191,6 +199,7 @@ int serve_main(struct config *config, const struct serve_source *source)
     struct serve s = {.source = source};
     block_signals();
     forbid_core_dumps();
+    forbid_new_privileges();
     if (start(&s, config) < 0)
         return s.gateway.misconfigured ? EXIT_CONFIG : EXIT_NO_START;
     notify_ready();

@@ -228,8 +228,11 @@ class Privileges(unittest.TestCase):
     def test_it_becomes_the_configured_user_once_it_listens(self):
         with Gateway("--process.user=nobody") as g:
             with open("/proc/%d/status" % g.process.pid, encoding="ascii") as f:
-                uids = re.search(r"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)", f.read(), re.M).groups()
+                status = f.read()
+            uids = re.search(r"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)", status, re.M).groups()
             self.assertNotIn("0", uids)
+            self.assertRegex(status, r"(?m)^CapPrm:\s+0+$")
+            self.assertRegex(status, r"(?m)^NoNewPrivs:\s+1$")
             self.assertEqual(g.task(ECHO, 1).status, 200)
 
 
