@@ -33,6 +33,7 @@ static struct settings *settings_of(const struct config *c)
         .header_ns = c->timeout_header_ms * NS_PER_MS,
         .body_ns = c->timeout_body_ms * NS_PER_MS,
         .idle_ns = c->timeout_idle_ms * NS_PER_MS,
+        .idle_full_ns = c->timeout_idle_full_ms * NS_PER_MS,
         .write_ns = c->timeout_write_ms * NS_PER_MS,
         .gzip_bytes_min = c->http_gzip_min_bytes,
     };

@@ -17,11 +17,47 @@ static struct conn *conn_of(struct net_conn *nc)
     return (struct conn *)nc;
 }
 
+/* ---- room for those who come ---------------------------------------------------------------------------- */
+
+#define SPARE_PART 64 /* of all slots one in so many is kept free for who comes: closing takes until the next turn */
+#define LOOK_MAX 256  /* slots looked at for each connection that comes */
+
+static bool is_idle(const struct conn *c)
+{
+    return c->net.fd >= 0 && !conn_gone(c) && !c->first && !c->out && !conn_mid_request(c) && !c->lingering;
+}
+
+/* A hand goes round the slots, so that who has just been looked at has the longest time left. */
+static struct conn *next_idle(struct http *h, uint64_t silent_ns)
+{
+    for (uint32_t looked = 0; looked < TG_MIN(h->conn_count, (uint32_t)LOOK_MAX); looked++) {
+        struct conn *c = &h->conns[h->hand];
+        h->hand = h->hand + 1 < h->conn_count ? h->hand + 1 : 0;
+        if (is_idle(c) && h->now_ns >= c->since_ns + silent_ns)
+            return c;
+    }
+    return NULL;
+}
+
+/* Nobody keeps others out by holding connections and saying nothing. */
+static void make_room(struct http *h)
+{
+    uint64_t silent_ns = h->settings->idle_full_ns;
+    if (silent_ns == 0 || h->free_count > h->conn_count / SPARE_PART + 1)
+        return;
+    struct conn *c = next_idle(h, silent_ns);
+    if (!c)
+        return;
+    metrics_add(h->metrics, METRIC_CONNECTIONS_EVICTED, 1);
+    conn_close(h, c);
+}
+
 /* ---- coming and going --------------------------------------------------------------------------------- */
 
 static struct net_conn *on_accepted(void *owner, int fd)
 {
     struct http *h = owner;
+    make_room(h);
     if (h->free_count == 0 || h->draining) {
         metrics_add(h->metrics, METRIC_CONNECTIONS_REFUSED, 1);
         return NULL;
@@ -222,7 +258,7 @@ void http_flush(struct http *h)
 
 static void drain_one(struct http *h, struct conn *c)
 {
-    if (!c->first && !c->out && !conn_mid_request(c) && !c->lingering)
+    if (is_idle(c))
         conn_close(h, c);
 }
 
@@ -230,8 +266,7 @@ void http_drain(struct http *h)
 {
     h->draining = true;
     for (uint32_t i = 0; i < h->conn_count; i++)
-        if (h->conns[i].net.fd >= 0 && !conn_gone(&h->conns[i]))
-            drain_one(h, &h->conns[i]);
+        drain_one(h, &h->conns[i]);
 }
 
 void http_close_all(struct http *h)

@@ -22,6 +22,7 @@ struct http_settings {
     uint64_t body_bytes_max;
     uint32_t pipeline_max, requests_max;
     uint64_t header_ns, body_ns, idle_ns, write_ns;
+    uint64_t idle_full_ns; /* silence after which a connection may go for a new one; 0: none does */
     uint64_t gzip_bytes_min; /* answers from this size on are compressed for who accepts it; 0: none */
 };
 
@@ -76,6 +77,7 @@ struct http {
     struct conn *conns;
     uint32_t *free_conns;
     uint32_t conn_count, free_count;
+    uint32_t hand; /* the connection to be looked at next when room is needed */
     struct conn *dirty;     /* connections with answers to write or send */
     struct conn *starved;   /* ... that found no buffer */
     char *scratch;          /* where bodies are written before their length is known */

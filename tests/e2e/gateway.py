@@ -184,11 +184,13 @@ class Gateway:
 
 
 def wait_for(condition, seconds, what):
+    """What @condition() returns once that is true."""
     until = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         if time.monotonic() > until:
             raise AssertionError("waited %d s in vain for %s" % (seconds, what))
         time.sleep(0.005)
+    return found
 
 
 _reserved = []

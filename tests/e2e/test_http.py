@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Methods, limits, versions and expectations, by docs/http.md."""
+import re
+import time
+
 import harness
 from client import ECHO, Closed, chunk, envelope, get, noop, post, post_task
 from gateway import wait_for
@@ -195,7 +198,7 @@ class RequestsPerConnection(harness.Served):
 
 @variants()
 class Connections(harness.Served):
-    flags = ("--limits.connections=4",)
+    flags = ("--limits.connections=4", "--timeout.idle_full_ms=0")
 
     def test_more_connections_than_allowed_are_closed_at_once_and_room_comes_back(self):
         with self.g.client() as first:
@@ -221,6 +224,52 @@ class Connections(harness.Served):
 
     def tearDown(self):
         wait_for(self.room, 30, "a connection to become free")
+
+
+@variants()
+class Room(harness.Served):
+    flags = ("--limits.connections=4", "--timeout.idle_full_ms=100")
+
+    def test_who_is_silent_goes_for_who_comes(self):
+        silent = [wait_for(self.served, 30, "room") for _ in range(4)]
+        wait_for(self.room_was_made, 30, "a silent connection to go")
+        for c in silent:
+            c.close()
+
+    def test_who_is_in_the_midst_of_a_request_stays(self):
+        busy = [wait_for(self.begun, 30, "room") for _ in range(4)]
+        time.sleep(0.3)
+        self.assertIsNone(self.served())
+        for c in busy:
+            c.send(BODY)
+            self.assertEqual(c.read().status, 200)
+            c.close()
+
+    def served(self):
+        """A connection that has been answered, None if it was turned away."""
+        return self.after(lambda c: c.ask(get("/iicp/health")))
+
+    def begun(self):
+        def begin(c):
+            c.send(head_of(len(BODY), True, "Expect: 100-continue"))
+            c.read_interim()
+        return self.after(begin)
+
+    def after(self, what):
+        c = self.g.client()
+        try:
+            what(c)
+            return c
+        except (Closed, OSError):
+            c.close()
+            return None
+
+    def room_was_made(self):
+        with self.served() or self.g.client() as c:
+            try:
+                return re.search(rb"\ntaskgate_connections_evicted_total [1-9]", c.ask(get("/metrics")).body)
+            except (Closed, OSError):
+                return None
 
 
 @variants()
