@@ -267,7 +267,7 @@ static void write_answers(struct http *h, struct conn *c)
         pop(h, c);
         c->close_after = close;
     }
-    bool owed = c->want_continue && !c->first;
+    bool owed = c->want_continue && !c->first && conn_mid_request(c); /* it may have been given up meanwhile */
     bool probe = c->want_probe && c->first && c->first->state != TASK_FINAL;
     if (owed || probe)
         append(h, c, continue_text, sizeof(continue_text) - 1); /* without buffers it can be done without */

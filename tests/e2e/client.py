@@ -200,7 +200,7 @@ class Client:
         try:
             self._more()
         except Closed:
-            return True
+            return not self.unread
         return False
 
     def silent(self, seconds):

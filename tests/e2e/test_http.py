@@ -283,6 +283,14 @@ class Expectations(harness.Served):
                 answer = c.read()
                 self.assertEqual((answer.status, answer.interim), (200, 0))
 
+    def test_nobody_is_asked_for_a_body_that_cannot_come(self):
+        with self.g.client() as c:
+            c.send(noop(200) + head_of(len(BODY), True, "Expect: 100-continue"))
+            c.half_close()
+            answer = c.read()
+            self.assertEqual((answer.status, answer.closes), (200, True))
+            self.assertTrue(c.closed())
+
     def test_for_chunks_too(self):
         with self.g.client() as c:
             c.send(head_of(0, False, "Transfer-Encoding: chunked", "expect: 100-Continue"))
