@@ -20,7 +20,7 @@ static struct conn *conn_of(struct net_conn *nc)
 /* ---- room for those who come ---------------------------------------------------------------------------- */
 
 #define SPARE_PART 64 /* of all slots one in so many is kept free for who comes: closing takes until the next turn */
-#define LOOK_MAX 256  /* slots looked at for each connection that comes */
+#define LOOK_MAX 32   /* slots looked at for each connection that comes: where few are silent, a refusal must stay cheap */
 
 static bool is_idle(const struct conn *c)
 {
