@@ -69,7 +69,10 @@ static void announce(struct tg_executor *ex, struct tg_executor_life *life)
     atomic_store_explicit(&life->up, 1, memory_order_release); /* V1 pairs with V2 */
 }
 
-/* Ends without cleaning up: what is to be given back the kernel takes, and a broken device would only hang us. */
+/*
+ * Ends without cleaning up: what is to be given back the kernel takes, and a broken device would only hang us. The link
+ * stays open, so that the gateway sees its end only when nobody is left who may take rows.
+ */
 static _Noreturn void executor_main(const struct keeper *k, pid_t keeper)
 {
     struct tg_executor_options o = k->o->executor;
@@ -79,7 +82,6 @@ static _Noreturn void executor_main(const struct keeper *k, pid_t keeper)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != keeper)
         _exit(EXIT_STOPPED);
-    close(k->link);
     o.life = life;
     o.threaded = true;
     if (tg_executor_create(&o, &ex, &life->why) < 0)
@@ -161,15 +163,15 @@ static bool too_many(const struct keeper *k, uint64_t at_ns)
 }
 
 /* What it had, and what waits, is answered now rather than at its deadline. */
-static void refuse_rows(struct keeper *k)
+void keeper_refuse_rows(const struct tg_executor_options *o, struct keeper_shared *shared)
 {
-    const struct tg_executor_options *o = &k->o->executor;
     struct recovery_counts counts = {0};
     recovery_refuse(o->lanes, o->lane_count, &counts);
+    atomic_store_explicit(&shared->life.stats.inflight, 0, memory_order_relaxed); /* as the dead one left it */
     if (counts.refused + counts.poisoned == 0)
         return;
-    stat_add(&k->shared->life.stats.rows_failed, counts.refused);
-    stat_add(&k->shared->life.stats.rows_poisoned, counts.poisoned);
+    stat_add(&shared->life.stats.rows_failed, counts.refused);
+    stat_add(&shared->life.stats.rows_poisoned, counts.poisoned);
     for (uint32_t i = 0; i < o->lane_count; i++)
         tg_doorbell_ring(o->workers[o->lanes[i]->worker], o->number, o->lanes[i]->bit);
     for (uint32_t w = 0; w < o->worker_count; w++)
@@ -182,7 +184,7 @@ static void withdraw(struct keeper *k, uint64_t at_ns, const char *text)
     k->next_birth_ns = at_ns + retry_ms(k) * MS;
     count(&k->shared->withdrawals);
     tell(k, TG_KEEPER_WITHDRAWN, (uint32_t)retry_ms(k), k->shared->life.why.field, text);
-    refuse_rows(k);
+    keeper_refuse_rows(&k->o->executor, k->shared);
 }
 
 static void bury(struct keeper *k)
@@ -255,7 +257,7 @@ static void look_after(struct keeper *k)
 static void look_ahead(struct keeper *k)
 {
     if (k->state == TG_KEEPER_WITHDRAWN)
-        refuse_rows(k); /* those that were on their way in when it was */
+        keeper_refuse_rows(&k->o->executor, k->shared); /* those that were on their way in when it was */
     if (now(k) >= k->next_birth_ns)
         give_birth(k);
 }

@@ -12,6 +12,8 @@
 #include "gateway/net/tls.h"
 #include "gateway/gateway.h"
 
+#define LOST_LOOK_MS 100 /* between two looks at lanes from which nobody takes any more */
+
 uint32_t device_reasons(const struct device *d)
 {
     return atomic_load_explicit(&d->reasons, memory_order_relaxed);
@@ -205,13 +207,26 @@ static void take(struct device *d, const struct tg_keeper_news *news)
     atomic_store_explicit(&d->reasons, reasons_in(news), memory_order_relaxed);
 }
 
+static bool leaving(const struct gateway *g)
+{
+    return atomic_load_explicit(&g->devices.leaving, memory_order_acquire);
+}
+
 static void lose_keeper(struct gateway *g, struct device *d)
 {
     d->retry_ms = 0;
     atomic_store_explicit(&d->reasons, READY_KEEPER_LOST, memory_order_relaxed);
-    if (!atomic_load_explicit(&g->devices.leaving, memory_order_acquire))
+    if (!leaving(g))
         log_error("keeper_lost: %s: the keeper of the executor process is gone; nothing is sent there until a restart",
                   d->name);
+}
+
+/* Nobody else takes from its lanes any more. */
+static void refuse_rows(struct gateway *g, const struct device *d)
+{
+    struct tg_doorbell *workers[ADMISSION_WORKERS_MAX];
+    struct tg_executor_options o = executors_options(g, d->number, workers);
+    tg_keeper_refuse(d->keeper, &o);
 }
 
 /* Returns false once there will be no more. */
@@ -225,7 +240,7 @@ static bool hear(struct gateway *g, struct device *d)
     } else {
         lose_keeper(g, d);
     }
-    if (atomic_load_explicit(&g->devices.leaving, memory_order_acquire)) /* no news for anybody any more */
+    if (leaving(g)) /* no news for anybody any more */
         return heard;
     add_up(g);
     wake_control(g);
@@ -234,23 +249,39 @@ static bool hear(struct gateway *g, struct device *d)
     return heard;
 }
 
+/* One device's turn. What is sent to one without a keeper, or was on its way when it went, is answered here. */
+static void attend(struct gateway *g, struct device *d, struct pollfd *p)
+{
+    if (p->fd >= 0 && p->revents && !hear(g, d))
+        p->fd = -1;
+    if (p->fd < 0 && d->keeper)
+        refuse_rows(g, d);
+}
+
+static uint32_t count_open(const struct pollfd *p, uint32_t n)
+{
+    uint32_t open = 0;
+    for (uint32_t i = 0; i < n; i++)
+        open += p[i].fd >= 0;
+    return open;
+}
+
 static void *listen_main(void *argument)
 {
     struct gateway *g = argument;
     struct pollfd p[TG_DEVICES_MAX];
-    uint32_t n = g->devices.count, left = n;
+    uint32_t n = g->devices.count, open;
     pthread_setname_np(pthread_self(), "device");
     for (uint32_t i = 0; i < n; i++) {
-        bool told = g->devices.list[i].keeper;
-        p[i] = (struct pollfd){.fd = told ? tg_keeper_fd(g->devices.list[i].keeper) : -1, .events = POLLIN};
-        left -= !told;
+        const struct tg_keeper *k = g->devices.list[i].keeper;
+        p[i] = (struct pollfd){.fd = k ? tg_keeper_fd(k) : -1, .events = POLLIN};
     }
-    while (left > 0 && (poll(p, n, -1) >= 0 || errno == EINTR))
+    while ((open = count_open(p, n)) > 0 || !leaving(g)) {
+        if (poll(p, n, open == n ? -1 : LOST_LOOK_MS) < 0 && errno != EINTR)
+            break;
         for (uint32_t i = 0; i < n; i++)
-            if (p[i].fd >= 0 && p[i].revents && !hear(g, &g->devices.list[i])) {
-                p[i].fd = -1;
-                left--;
-            }
+            attend(g, &g->devices.list[i], &p[i]);
+    }
     return NULL;
 }
 

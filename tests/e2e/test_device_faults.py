@@ -194,6 +194,19 @@ class Family(Faulty, unittest.TestCase):
         self.assertEqual(self.g.task(ECHO, 1).json()["code"], "device_unavailable")
         self.g.stop()
 
+    def test_what_a_lost_keepers_executor_had_is_answered_at_once(self):
+        self.start()
+        with self.g.client() as c:
+            c.send(noop(60000))
+            wait_for(lambda: self.count("taskgate_batches_inflight") == 1, 60, "a batch")
+            os.kill(self.keeper(), signal.SIGKILL)
+            answer = c.read()
+        self.assertEqual((answer.status, answer.json()["code"]), (503, "device_unavailable"), answer)
+        self.assertEqual(self.count("taskgate_batches_inflight"), 0)
+        self.assertEqual(self.count("taskgate_rows_failed_total"), 1)
+        self.assert_reconciled()
+        self.g.stop()
+
     def test_they_go_with_the_gateway(self):
         self.start()
         family = self.keeper(), self.executor()

@@ -265,6 +265,19 @@ class Family(Several, unittest.TestCase):
         self.assertRegex(self.g.log(), "keeper_lost: fault0: ")
         self.g.stop()
 
+    def test_what_waits_for_one_whose_keeper_is_killed_is_run_by_another(self):
+        self.start("--executor.hang_ms=600000", "--runner.echo.max_batch=1", "--runner.echo.streams=1",
+                   settings="cpu;hang=1|cpu")
+        clients = [self.g.client() for _ in range(20)]
+        for n, c in enumerate(clients):
+            c.send(post_task(ECHO, n, constraints={"timeout_ms": 60000}))
+        wait_for(lambda: self.of_device("batches_inflight", 0) == 1, 60, "one that hangs")
+        wait_for(lambda: self.count("taskgate_tasks_accepted_total") == 20, 60, "all to be there")
+        os.kill(self.keeper(0), signal.SIGKILL)
+        self.assertEqual(sorted(c.read().status for c in clients), [200] * 19 + [503], "the one that was on the device")
+        self.assert_reconciled()
+        self.g.stop()
+
 
 if __name__ == "__main__":
     harness.main(at_once=2)
