@@ -60,10 +60,12 @@ class Deaths(Faulty, unittest.TestCase):
 
     def test_a_sticky_error_takes_the_process_with_it(self):
         self.assertEqual(self.die_of("fail=20;fault=sticky"), {200: 400})
-        self.assertIn("the device is lost", self.g.log())
+        self.assertIn("a sticky error while running echo", self.g.log())
+        self.assertNotIn("lost", self.g.log())
 
     def test_a_lost_device_takes_the_process_with_it(self):
         self.assertEqual(self.die_of("fail=20;fault=lost"), {200: 400})
+        self.assertIn("the device is lost while running echo", self.g.log())
 
     def test_a_batch_that_never_ends_is_killed(self):
         self.assertEqual(self.die_of("hang=20", HANG, tasks=20), {200: 80})
