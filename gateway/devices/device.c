@@ -12,7 +12,7 @@
 #include "gateway/net/tls.h"
 #include "gateway/gateway.h"
 
-#define LOST_LOOK_MS 100 /* between two looks at lanes from which nobody takes any more */
+#define LOOK_MS 250 /* between two looks at devices of which nobody tells */
 
 uint32_t device_reasons(const struct device *d)
 {
@@ -249,6 +249,17 @@ static bool hear(struct gateway *g, struct device *d)
     return heard;
 }
 
+/* A device in a thread is opened again by its executor, which also logs it. */
+static void look_at_thread(struct gateway *g, struct device *d)
+{
+    uint32_t reasons = tg_executor_lost(d->executor) ? READY_DEVICE_LOST : 0;
+    if (reasons == device_reasons(d) || leaving(g))
+        return;
+    atomic_store_explicit(&d->reasons, reasons, memory_order_relaxed);
+    add_up(g);
+    wake_control(g);
+}
+
 /* One device's turn. What is sent to one without a keeper, or was on its way when it went, is answered here. */
 static void attend(struct gateway *g, struct device *d, struct pollfd *p)
 {
@@ -256,6 +267,8 @@ static void attend(struct gateway *g, struct device *d, struct pollfd *p)
         p->fd = -1;
     if (p->fd < 0 && d->keeper)
         refuse_rows(g, d);
+    else if (d->executor)
+        look_at_thread(g, d);
 }
 
 static uint32_t count_open(const struct pollfd *p, uint32_t n)
@@ -277,7 +290,7 @@ static void *listen_main(void *argument)
         p[i] = (struct pollfd){.fd = k ? tg_keeper_fd(k) : -1, .events = POLLIN};
     }
     while ((open = count_open(p, n)) > 0 || !leaving(g)) {
-        if (poll(p, n, open == n ? -1 : LOST_LOOK_MS) < 0 && errno != EINTR)
+        if (poll(p, n, open == n ? -1 : LOOK_MS) < 0 && errno != EINTR)
             break;
         for (uint32_t i = 0; i < n; i++)
             attend(g, &g->devices.list[i], &p[i]);
@@ -294,7 +307,7 @@ int devices_listen(struct gateway *g)
             if (rc < 0)
                 return rc;
         }
-    if (!all->process || all->count == 0)
+    if (all->count == 0)
         return 0;
     int rc = -pthread_create(&all->listener, NULL, listen_main, g);
     all->listening = rc == 0;

@@ -71,6 +71,19 @@ class Sharing(Several, unittest.TestCase):
         self.assert_shared(3)
         self.g.stop()
 
+    def test_of_one_in_a_thread_that_is_lost_readiness_tells(self):
+        self.start("--executor.mode=thread", settings="cpu;fail=1;every;fault=lost|cpu")
+        self.load(clients=8)  # it is opened once a second, and lost at once
+        wait_for(lambda: self.degraded() == {"fault0": ["device_lost"]}, 60, "the news")
+        self.assertEqual(self.readiness(), [])
+        wait_for(lambda: self.of_device("up", 0) == 0, 60, "the metric")
+        total = self.join_load()
+        self.assertLessEqual(set(total), {200, 502}, total)
+        self.assertIn("device fault: the device is lost while running echo", self.g.log())
+        wait_for(lambda: self.degraded() == {}, 60, "it to be back")
+        self.assert_reconciled()
+        self.g.stop()
+
     def test_a_slow_one_gets_less(self):
         self.start(settings="cpu;delay_ms=2|cpu;delay_ms=60")
         self.load(clients=16, tasks=60)
