@@ -18,7 +18,7 @@
 #define MS 1000000ull
 #define LOOK_MS 100          /* between two looks at a running executor */
 #define STOP_MS 2000         /* for an executor to end when told to: it gives its batches a second */
-#define UNBORN_PAUSE_MS 250  /* after one that died before it was up */
+#define BIRTH_MS 250         /* between two births at least: one that dies at once makes no storm */
 #define RETRY_DOUBLINGS_MAX 5
 #define DEATHS_KEPT 1024
 
@@ -32,7 +32,7 @@ struct keeper {
     pid_t child; /* 0: none */
     int child_fd;
     uint64_t born_ns;
-    uint64_t next_birth_ns;     /* no child: when to have one */
+    uint64_t next_birth_ns;     /* not before */
     char hang[96];              /* why it was killed, or empty */
     uint64_t deaths[DEATHS_KEPT]; /* when; a ring */
     uint32_t death_count;
@@ -105,6 +105,7 @@ static void give_birth(struct keeper *k)
     clear_life(&k->shared->life);
     k->hang[0] = '\0';
     k->born_ns = now(k);
+    k->next_birth_ns = k->born_ns + BIRTH_MS * MS;
     k->child = fork();
     if (k->child == 0)
         executor_main(k, self);
@@ -116,7 +117,6 @@ static void give_birth(struct keeper *k)
         waitpid(k->child, NULL, 0);
     }
     k->child = 0; /* out of processes, memory or descriptors: that passes */
-    k->next_birth_ns = k->born_ns + UNBORN_PAUSE_MS * MS;
 }
 
 /* ---- its death ----------------------------------------------------------------------------------------- */
@@ -197,8 +197,6 @@ static void bury(struct keeper *k)
     k->child = 0;
     describe_death(k, status, text, sizeof(text));
     note_death(k, at_ns);
-    bool was_up = k->state == TG_KEEPER_UP;
-    k->next_birth_ns = was_up ? at_ns : at_ns + UNBORN_PAUSE_MS * MS;
     if (k->state == TG_KEEPER_STARTING || too_many(k, at_ns))
         withdraw(k, at_ns, text);
     else if (!k->hang[0]) /* that was told when it was killed */

@@ -194,7 +194,7 @@ static void say(const struct device *d, const struct tg_keeper_news *news)
     if (news->state == TG_KEEPER_UP)
         log_warn("device %s: %s", d->name, news->text);
     else if (news->state == TG_KEEPER_WITHDRAWN)
-        log_error("device_withdrawn: %s: the executor process died too often, last: %s; next try in %u ms", d->name,
+        log_error("device_withdrawn: %s: given up for now, the executor process died: %s; next try in %u ms", d->name,
                   news->text, news->retry_ms);
     else
         log_error("device_restarting: %s: the executor process died: %s", d->name, news->text);

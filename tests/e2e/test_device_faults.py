@@ -94,6 +94,17 @@ class Deaths(Faulty, unittest.TestCase):
         self.assert_reconciled()
         self.g.stop()
 
+    def test_one_that_dies_at_once_makes_no_storm(self):
+        began = time.monotonic()
+        self.start(settings="cpu;abort=1")
+        self.load(tasks=3)
+        self.assertEqual(sum(self.join_load().values()), 12)
+        deaths = self.count("taskgate_executor_deaths_total")
+        self.assertGreater(deaths, 3)
+        self.assertLessEqual(deaths, (time.monotonic() - began) * 4 + 1, "a birth each 250 ms")
+        self.assert_reconciled()
+        self.g.stop()
+
 
 class Poison(Faulty, unittest.TestCase):
     def test_a_task_that_kills_twice_is_refused_and_no_other(self):
