@@ -71,7 +71,7 @@ static int start_process(struct gateway *g, struct device *d, const struct tg_ex
     return tg_keeper_start(&k, &g->shared, &d->keeper);
 }
 
-static int start_one(struct gateway *g, struct device *d)
+static void start_one(struct gateway *g, struct device *d)
 {
     struct tg_doorbell *workers[ADMISSION_WORKERS_MAX];
     struct tg_executor_options o = executors_options(g, d->number, workers);
@@ -84,10 +84,9 @@ static int start_one(struct gateway *g, struct device *d)
     bool process = g->devices.process;
     int rc = process ? start_process(g, d, &o) : tg_executor_create(&o, &d->executor, &why);
     if (rc == 0)
-        return 0;
+        return;
     log_error("device %s cannot be opened: %s", d->name, why.message[0] ? why.message : strerror(-rc));
     atomic_store_explicit(&d->reasons, process ? READY_KEEPER_LOST : READY_DEVICE_WITHDRAWN, memory_order_relaxed);
-    return rc;
 }
 
 int devices_make_room(struct gateway *g)
@@ -126,12 +125,17 @@ static void give_up_if_told(struct gateway *g)
     kill(getpid(), SIGTERM);
 }
 
-static bool has_none_left(const struct gateway *g, uint32_t out)
+static bool has_none_left(const struct tg_instance *in, uint32_t out)
 {
+    return tg_instance_devices(in) && !(tg_instance_devices(in) & ~out);
+}
+
+static bool any_has_none_left(const struct gateway *g, uint32_t out)
+{
+    bool any = false;
     for (uint32_t i = 0; i < g->instance_count; i++)
-        if (tg_instance_devices(g->instances[i]) && !(tg_instance_devices(g->instances[i]) & ~out))
-            return true;
-    return false;
+        any |= has_none_left(g->instances[i], out);
+    return any;
 }
 
 /* Until the first of those withdrawn is tried again; 0: none is. */
@@ -151,11 +155,17 @@ static void wake_control(const struct gateway *g)
         log_error("cannot wake the control thread: %s", strerror(errno));
 }
 
-static void tell_spare(struct gateway *g, bool none_left)
+/* Once for as long as it holds, with what comes of it for each. */
+static void tell_none_left(struct gateway *g, uint32_t out)
 {
-    if (none_left && !g->devices.spare_told)
-        log_warn("no device is left for some runners: where executor.device is auto, the cpu stands in");
-    g->devices.spare_told = none_left;
+    bool told = g->devices.none_left_told;
+    for (uint32_t i = 0; i < g->instance_count && !told; i++) {
+        const struct tg_instance *in = g->instances[i];
+        if (has_none_left(in, out))
+            log_warn("runner.%s: no device is left: %s", in->name,
+                     in->executors & 1 ? "the cpu stands in" : "its tasks are refused");
+    }
+    g->devices.none_left_told = any_has_none_left(g, out);
 }
 
 /* From the state of each device to what workers, balancers and directories are to know. */
@@ -174,7 +184,7 @@ static void add_up(struct gateway *g)
     atomic_store_explicit(&g->admission.devices_out, out, memory_order_relaxed);
     atomic_store_explicit(&g->devices.up, g->devices.count - (uint32_t)__builtin_popcount(out), memory_order_relaxed);
     ready_change(&g->admission, reasons, DEVICE_REASONS);
-    tell_spare(g, has_none_left(g, out));
+    tell_none_left(g, out);
 }
 
 static uint32_t reasons_in(const struct tg_keeper_news *news)
@@ -244,7 +254,7 @@ static bool hear(struct gateway *g, struct device *d)
         return heard;
     add_up(g);
     wake_control(g);
-    if (has_none_left(g, atomic_load_explicit(&g->admission.devices_out, memory_order_relaxed)))
+    if (any_has_none_left(g, atomic_load_explicit(&g->admission.devices_out, memory_order_relaxed)))
         give_up_if_told(g);
     return heard;
 }
@@ -339,16 +349,14 @@ int devices_start(struct gateway *g)
 {
     struct devices *all = &g->devices;
     uint32_t up = 0;
-    int rc = 0;
     for (uint32_t i = 0; i < all->count; i++)
-        if (start_one(g, &all->list[i]) < 0)
-            rc = -ENODEV;
+        start_one(g, &all->list[i]);
     for (uint32_t i = 0; i < all->count; i++)
         up += await_one(&all->list[i]);
+    if (all->count > 0 && up == 0 && !gpu_may_do_without(g))
+        return -ENODEV;
     add_up(g);
-    if (all->count == 0 || up > 0 || gpu_may_do_without(g))
-        return 0;
-    return rc < 0 ? rc : -ENODEV;
+    return 0;
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------------- */

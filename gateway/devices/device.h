@@ -42,7 +42,7 @@ struct devices {
     struct device list[TG_DEVICES_MAX];
     uint32_t count;
     bool process;    /* processes or threads */
-    bool spare_told; /* the log has said that the cpu stands in */
+    bool none_left_told; /* the log has said which runners have no device left */
     pthread_t listener;
     bool listening;
     _Atomic uint32_t leaving, gave_up;

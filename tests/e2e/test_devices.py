@@ -243,6 +243,8 @@ class Withdrawal(Several, unittest.TestCase):
         wait_for(lambda: self.readiness() == ["device_withdrawn"], 60, "readiness to go")
         self.assertEqual(self.g.task(ECHO, 1).status, 503)
         self.assertEqual(self.g.task(NOOP, {}).status, 200)
+        self.assertIn("runner.echo: no device is left: its tasks are refused", self.g.log())
+        self.assertNotIn("runner.noop: no device", self.g.log())
         self.assert_reconciled()
         self.g.stop()
 
