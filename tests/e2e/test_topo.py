@@ -91,6 +91,10 @@ class Described(unittest.TestCase):
             self.assertRegex(text, r"cpu \d+ +worker %d: on the node of card eth[01]" % i)
         self.assertEqual(len(re.findall(r"gpu 0000:\S+  NVIDIA H200", text)), 8)
 
+    def test_text_tells_of_executors_that_are_not_pinned_which_gpu_they_drive(self):
+        text = topo("--machine=" + self.path, "--topology.mode=off")
+        self.assertEqual(len(re.findall(r"executor [1-8]: not pinned, drives GPU 0000:\S+$", text, re.M)), 8)
+
     def test_the_picture_is_svg_that_needs_nothing_else(self):
         text = topo("--machine", self.path, "--svg", "--server.listen=:9484")
         root = xml.etree.ElementTree.fromstring(text)
