@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which devices there are beside the cpu, and whom they serve: the GPUs, or others that play them. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -120,13 +121,13 @@ static bool taken(const struct gateway *g, const char *visible)
 
 /*
  * In a process of its own a device is the only one that the driver shows, hence number 0: that also reaches parts of a
- * GPU (MIG), of which a process sees but one. One that was not seen is tried all the same: it may come back.
+ * GPU (MIG), of which a process sees but one. One that is not there is tried all the same: it may come back.
  */
 static int add_gpu(struct gateway *g, const struct gpu_line *line, const char *device,
                    const struct tg_device_info *seen)
 {
-    char spec[DEVICE_SPEC_BYTES];
-    const char *visible = seen && seen->gpu[0] ? seen->gpu : device;
+    char spec[DEVICE_SPEC_BYTES], name[GPU_NAME_BYTES];
+    const char *visible = gpu_visible_name(device, seen, name);
     if (taken(g, visible)) {
         log_error("executor.gpu: %s is named twice", device);
         return -EINVAL;
@@ -139,9 +140,20 @@ static int add_gpu(struct gateway *g, const struct gpu_line *line, const char *d
     }
     if (seen)
         snprintf(d->bus, sizeof(d->bus), "%s", seen->bus);
-    if (!seen && strncasecmp(device, "MIG-", 4) != 0)
+    if (!seen)
         log_warn("device %s: no GPU is \"%s\" now; `nvidia-smi -L` shows those that there are", d->name, device);
     return 0;
+}
+
+/* What the first look does not show may be there all the same: a process sees one part of a GPU (MIG), and nothing of
+ * what the environment hides. */
+static int add_named(struct gateway *g, const struct gpu_probe *p, const struct gpu_line *line)
+{
+    const struct tg_device_info *seen = find_seen(p, line->device);
+    if (seen || !g->devices.process || !isalpha((unsigned char)line->device[0]))
+        return add_gpu(g, line, line->device, seen);
+    struct gpu_probe alone = gpu_probe_apart(line->device);
+    return add_gpu(g, line, line->device, alone.rc == 0 && alone.count == 1 ? &alone.seen[0] : NULL);
 }
 
 static int add_line(struct gateway *g, const struct gpu_probe *p, const char *text)
@@ -152,7 +164,7 @@ static int add_line(struct gateway *g, const struct gpu_probe *p, const char *te
         return -EINVAL;
     }
     if (strcmp(line.device, ALL) != 0)
-        return add_gpu(g, &line, line.device, find_seen(p, line.device));
+        return add_named(g, p, &line);
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < p->count; i++)
         rc = add_gpu(g, &line, p->seen[i].gpu, &p->seen[i]);
@@ -198,7 +210,7 @@ static int choose_gpus(struct gateway *g)
     int rc = check_placed(g);
     if (rc < 0)
         return rc;
-    struct gpu_probe p = gpu_probe_apart();
+    struct gpu_probe p = gpu_probe_apart(NULL);
     if (p.rc < 0)
         return without_gpu(g, p.rc, p.why.message);
     rc = add_gpus(g, &p);

@@ -69,6 +69,13 @@ class Choice(Emulated, unittest.TestCase):
         self.assertEqual(self.uuids(), [uuid(2), uuid(1)])
         self.g.stop()
 
+    def test_one_that_the_environment_hides_is_taken_if_it_is_named(self):
+        self.start(gpu="device=0|device=" + uuid(2), env={"CUDA_VISIBLE_DEVICES": "0"})
+        self.assertEqual(self.uuids(), [uuid(0), uuid(2)])
+        self.assertNotIn("no GPU is", self.g.log())  # as parts of GPUs (MIG) are, of which a process sees one
+        self.share()
+        self.g.stop()
+
     def test_one_that_is_not_there_is_named_and_the_others_serve(self):
         self.start(gpu="device=1|device=GPU-00000000-0000-0000-0000-000000000077")
         self.share()
