@@ -50,19 +50,6 @@ static int without_gpu(const struct gateway *g, int rc, const char *why)
     return insists(g) || placed ? rc : 0;
 }
 
-/* What was placed on a GPU must be able to run there. */
-static int check_placed(const struct gateway *g)
-{
-    for (uint32_t i = 0; i < g->instance_count; i++) {
-        const struct tg_instance *in = g->instances[i];
-        if (in->placement == TG_PLACE_CUDA && !tg_runner_cuda_part(in->runner)) {
-            log_error("runner.%s.device = \"cuda\": a %s runner has no part for a GPU", in->name, in->runner->type);
-            return -ENOTSUP;
-        }
-    }
-    return 0;
-}
-
 /* ---- from lines of the configuration to devices ---------------------------------------------------------------- */
 
 #define ALL "all"
@@ -93,6 +80,68 @@ static int cut_line(const char *text, struct gpu_line *line)
     }
     return 0;
 }
+
+/* ---- what needs no look at the machine -------------------------------------------------------------------------- */
+
+/* What was placed on a GPU must be able to run there. */
+static int check_placed(const struct gateway *g)
+{
+    if (!allowed(g) && find_placed(g))
+        return without_gpu(g, -EINVAL, "executor.device leaves no GPU to it");
+    for (uint32_t i = 0; i < g->instance_count; i++) {
+        const struct tg_instance *in = g->instances[i];
+        if (in->placement == TG_PLACE_CUDA && !tg_runner_cuda_part(in->runner)) {
+            log_error("runner.%s.device = \"cuda\": a %s runner has no part for a GPU", in->name, in->runner->type);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static bool named_before(const struct config_listen *lines, uint32_t i, const struct gpu_line *line)
+{
+    struct gpu_line earlier;
+    for (uint32_t k = 0; k < i; k++)
+        if (cut_line(lines->address[k], &earlier) == 0 && strcasecmp(earlier.device, line->device) == 0)
+            return true;
+    return false;
+}
+
+static int refuse_twice(const char *device)
+{
+    log_error("executor.gpu: %s is named twice", device);
+    return -EINVAL;
+}
+
+static int check_line(const struct config_listen *lines, uint32_t i)
+{
+    struct gpu_line line;
+    if (cut_line(lines->address[i], &line) < 0) {
+        log_error("executor.gpu: \"%s\" is too long, or names no device", lines->address[i]);
+        return -EINVAL;
+    }
+    return named_before(lines, i, &line) ? refuse_twice(line.device) : 0;
+}
+
+static int check_mode(const struct gateway *g)
+{
+    if (allowed(g) || g->config.executor_mode != CONFIG_EXECUTOR_INLINE || g->config.executor_device_settings.count <= 1)
+        return 0;
+    log_error("executor.device_settings: several devices need threads or processes of their own, and executor.mode is "
+              "inline");
+    return -EINVAL;
+}
+
+int gpu_check(const struct gateway *g)
+{
+    const struct config_listen *lines = &g->config.executor_gpu;
+    int rc = check_placed(g);
+    for (uint32_t i = 0; rc == 0 && i < lines->count; i++)
+        rc = check_line(lines, i);
+    return rc == 0 ? check_mode(g) : rc;
+}
+
+/* ---- the devices themselves ------------------------------------------------------------------------------------- */
 
 /* The one of those seen that is meant, by index or by the beginning of its UUID; NULL: none, several, part of one. */
 static const struct tg_device_info *find_seen(const struct gpu_probe *p, const char *device)
@@ -128,10 +177,8 @@ static int add_gpu(struct gateway *g, const struct gpu_line *line, const char *d
 {
     char spec[DEVICE_SPEC_BYTES], name[GPU_NAME_BYTES];
     const char *visible = gpu_visible_name(device, seen, name);
-    if (taken(g, visible)) {
-        log_error("executor.gpu: %s is named twice", device);
-        return -EINVAL;
-    }
+    if (taken(g, visible))
+        return refuse_twice(device);
     snprintf(spec, sizeof(spec), "device=%s%s", g->devices.process ? "0" : visible, line->rest);
     struct device *d = device_add(g, "cuda", spec, visible);
     if (!d) {
@@ -159,13 +206,11 @@ static int add_named(struct gateway *g, const struct gpu_probe *p, const struct 
 static int add_line(struct gateway *g, const struct gpu_probe *p, const char *text)
 {
     struct gpu_line line;
-    if (cut_line(text, &line) < 0) {
-        log_error("executor.gpu: \"%s\" is too long, or names no device", text);
-        return -EINVAL;
-    }
+    int rc = cut_line(text, &line);
+    if (rc < 0)
+        return rc; /* gpu_check() has said why */
     if (strcmp(line.device, ALL) != 0)
         return add_named(g, p, &line);
-    int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < p->count; i++)
         rc = add_gpu(g, &line, p->seen[i].gpu, &p->seen[i]);
     return rc;
@@ -207,13 +252,10 @@ static bool place(const struct gateway *g, struct tg_instance *in)
 static int choose_gpus(struct gateway *g)
 {
     bool any = false;
-    int rc = check_placed(g);
-    if (rc < 0)
-        return rc;
     struct gpu_probe p = gpu_probe_apart(NULL);
     if (p.rc < 0)
         return without_gpu(g, p.rc, p.why.message);
-    rc = add_gpus(g, &p);
+    int rc = add_gpus(g, &p);
     for (uint32_t i = 0; rc == 0 && i < g->instance_count; i++)
         any |= place(g, g->instances[i]);
     if (!any)
@@ -225,26 +267,20 @@ static int choose_gpus(struct gateway *g)
  * Devices that play GPUs: so that every failure can be seen without one. They serve all runners but those that are to be
  * computed on the cpu, where it is not the cpu that they are.
  */
-static int choose_others(struct gateway *g)
+static void choose_others(struct gateway *g)
 {
     static const char *const names[] = {[CONFIG_DEVICE_NULL] = "null", [CONFIG_DEVICE_FAULT] = "fault"};
     const struct config_listen *settings = &g->config.executor_device_settings;
     uint32_t device = g->config.executor_device;
     const char *name = device < TG_ARRAY_SIZE(names) && names[device] ? names[device] : "cpu";
-    if (g->config.executor_mode == CONFIG_EXECUTOR_INLINE && settings->count > 1) {
-        log_error("executor.device_settings: several devices need threads or processes of their own, and executor.mode is "
-                  "inline");
-        return -EINVAL;
-    }
     if (!g->devices.process && settings->count <= 1)
-        return 0;
+        return;
     device_add(g, name, settings->count > 0 ? settings->address[0] : "", "");
     for (uint32_t i = 1; i < settings->count; i++)
         device_add(g, name, settings->address[i], "");
     for (uint32_t i = 0; i < g->instance_count; i++)
         if (g->instances[i]->placement != TG_PLACE_CPU || strcmp(name, "cpu") == 0)
             g->instances[i]->executors = all_devices(g);
-    return 0;
 }
 
 int gpu_choose(struct gateway *g)
@@ -254,12 +290,11 @@ int gpu_choose(struct gateway *g)
     g->devices.process = mode == CONFIG_EXECUTOR_PROCESS || (mode == CONFIG_EXECUTOR_AUTO && allowed(g));
     if (allowed(g))
         rc = choose_gpus(g);
-    else if (find_placed(g))
-        rc = without_gpu(g, -EINVAL, "executor.device leaves no GPU to it");
     if (rc < 0 || g->devices.count > 0)
         return rc;
     g->devices.process = mode == CONFIG_EXECUTOR_PROCESS;
-    return choose_others(g);
+    choose_others(g);
+    return 0;
 }
 
 void gpu_describe(struct gateway *g, const struct machine *m)

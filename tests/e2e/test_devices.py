@@ -105,7 +105,7 @@ class Sharing(Several, unittest.TestCase):
         g = Gateway("--executor.mode=inline", "--executor.device=null", "--executor.device_settings=service_us=1|service_us=2",
                     ready=False)
         self.g = g
-        self.assertEqual(g.wait(), 1)
+        self.assertEqual(g.wait(), 78)
         self.assertIn("need threads or processes of their own", g.log())
 
     def test_a_file_lists_them(self):

@@ -5,7 +5,7 @@ import unittest
 
 import harness
 from client import ECHO
-from gateway import Gateway
+from gateway import Gateway, run_once
 
 REASONS = r"(no NVIDIA driver|driver is too old|but no device|does not answer|built without CUDA)"
 
@@ -49,18 +49,34 @@ class Insisting(unittest.TestCase):
 
     def test_a_runner_that_insists_does_not_start_without_one(self):
         code, log = self.insist("--runner.echo.device=cuda")
-        self.assertEqual(code, 1)
+        self.assertEqual(code, 1 if self.with_cuda else 78)
         self.assertRegex(log, 'runner.echo.device = "cuda": .*' + (REASONS if self.with_cuda else "has no part for a GPU"))
 
     def test_a_runner_that_cannot_is_named(self):
         code, log = self.insist("--runner.noop.type=noop", "--runner.noop.device=cuda")
-        self.assertEqual(code, 1)
+        self.assertEqual(code, 78)
         self.assertIn("has no part for a GPU", log)
 
     def test_contradicting_settings_are_named(self):
         code, log = self.insist("--executor.device=cpu", "--runner.echo.device=cuda")
-        self.assertEqual(code, 1)
+        self.assertEqual(code, 78)
         self.assertIn("leaves no GPU", log)
+
+
+class Checked(unittest.TestCase):
+    """What is wrong on any machine is found without a GPU, by --check-config too."""
+    def test_mistakes_about_devices(self):
+        for flags, said in (
+                (["--executor.gpu=device=1|device=1"], "executor.gpu: 1 is named twice"),
+                (["--executor.gpu=device="], 'executor.gpu: "device=" is too long, or names no device'),
+                (["--runner.noop.type=noop", "--runner.noop.device=cuda"], "has no part for a GPU"),
+                (["--executor.device=cpu", "--runner.echo.device=cuda"], "leaves no GPU"),
+                (["--executor.mode=inline", "--executor.device=null", "--executor.device_settings=service_us=1|service_us=2"],
+                 "need threads or processes of their own")):
+            for how in (["serve", "--check-config"], ["serve", "--server.listen=127.0.0.1:0"], ["topo"]):
+                code, _, err = run_once(*how, *flags)
+                self.assertEqual(code, 78, (how, flags, err))
+                self.assertIn(said, err)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ class Choice(Emulated, unittest.TestCase):
 
     def test_one_named_twice_is_an_error(self):
         self.start(gpu="device=1|device=" + uuid(1), ready=False)
-        self.assertEqual(self.g.wait(), 1)
+        self.assertEqual(self.g.wait(), 78)
         self.assertIn("is named twice", self.g.log())
 
     def test_topo_shows_a_place_for_each(self):
