@@ -19,6 +19,16 @@ uint32_t device_reasons(const struct device *d)
     return atomic_load_explicit(&d->reasons, memory_order_relaxed);
 }
 
+uint32_t devices_missing(const struct gateway *g)
+{
+    const struct machine *m = &g->topology->machine;
+    uint32_t missing = g->devices.missing;
+    bool on_bus = false;
+    for (uint32_t i = 0; i < m->device_count; i++)
+        on_bus |= m->devices[i].kind == MACHINE_GPU;
+    return missing == READY_NO_DRIVER && !on_bus ? 0 : missing;
+}
+
 /* ---- starting -------------------------------------------------------------------------------------------------- */
 
 struct device *device_add(struct gateway *g, const char *backend, const char *spec, const char *visible)

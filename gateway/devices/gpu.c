@@ -6,6 +6,7 @@
 #include <string.h>
 #include "gateway/base/log.h"
 #include "gateway/gateway.h"
+#include "gateway/task/ready.h"
 #include "gpu/runner.h"
 #include "gpu/spec.h"
 #include "gpu_probe.h"
@@ -253,8 +254,10 @@ static int choose_gpus(struct gateway *g)
 {
     bool any = false;
     struct gpu_probe p = gpu_probe_apart(NULL);
-    if (p.rc < 0)
+    if (p.rc < 0) {
+        g->devices.missing = ready_named(p.why.field) & DEVICE_REASONS;
         return without_gpu(g, p.rc, p.why.message);
+    }
     int rc = add_gpus(g, &p);
     for (uint32_t i = 0; rc == 0 && i < g->instance_count; i++)
         any |= place(g, g->instances[i]);
