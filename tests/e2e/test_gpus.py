@@ -5,7 +5,7 @@ import os
 import unittest
 
 import harness
-from client import ECHO, NOOP
+from client import ECHO, NOOP, get
 from faulty import Faulty
 from gateway import Gateway, run_once, wait_for
 from test_telemetry import FAKE_NVML, Script
@@ -81,6 +81,8 @@ class Choice(Emulated, unittest.TestCase):
         self.share()
         self.assertFalse(self.up(1))
         self.assertEqual(self.readiness(), [])
+        degraded = self.g.ask(get("/readyz", "Connection: close")).json()["degraded"]
+        self.assertEqual(degraded, [{"device": "cuda1", "reasons": ["device_withdrawn", "no_device"]}])
         self.assertRegex(self.g.log(), "device cuda1: no GPU is .*77")
         self.assertRegex(self.g.log(), "device cuda1 cannot be opened: ")
         self.g.stop()
