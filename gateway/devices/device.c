@@ -60,6 +60,7 @@ static int enter(void *context)
             close(tg_keeper_fd(g->devices.list[i].keeper));
     if (d->visible[0] && setenv("CUDA_VISIBLE_DEVICES", d->visible, 1) < 0)
         return -ENOMEM;
+    topology_own_memory(g, d->number);
     listen_inherit_drop();
     tls_store_close(g->tls);
     return gateway_drop_privileges(g->config.process_user);
