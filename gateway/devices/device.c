@@ -337,6 +337,23 @@ int devices_listen(struct gateway *g)
 
 /* ---- the first news of all ------------------------------------------------------------------------------------- */
 
+/* Signals wait for the control loop, which does not turn yet. */
+static bool told_to_end(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
+/* A device may take a minute to open, or hang: who wants the gateway to end is not kept waiting. */
+static bool has_news(const struct device *d)
+{
+    struct pollfd p = {.fd = tg_keeper_fd(d->keeper), .events = POLLIN};
+    while (poll(&p, 1, LOOK_MS) == 0)
+        if (told_to_end())
+            return false;
+    return true;
+}
+
 /* Is it up? One that is not will be tried again by its keeper. */
 static bool await_one(struct device *d)
 {
@@ -345,6 +362,11 @@ static bool await_one(struct device *d)
         return false;
     if (!d->keeper)
         return true;
+    if (!has_news(d)) {
+        log_warn("device %s: not waited for, since the gateway is to end", d->name);
+        atomic_store_explicit(&d->reasons, READY_DEVICE_RESTARTING, memory_order_relaxed);
+        return false;
+    }
     if (tg_keeper_wait(d->keeper, &news) < 0) {
         log_error("device %s: the keeper of the executor process ended at once", d->name);
         atomic_store_explicit(&d->reasons, READY_KEEPER_LOST, memory_order_relaxed);

@@ -8,7 +8,7 @@ import unittest
 import exposition
 import harness
 from client import ECHO, get, noop
-from faulty import CONFIG, Faulty, parent_of
+from faulty import CONFIG, Faulty, children_of, parent_of
 from gateway import Gateway, wait_for
 
 HANG = "--executor.hang_ms=2500"  # no batch takes that long because the machine has other work
@@ -188,6 +188,21 @@ class Withdrawal(Faulty, unittest.TestCase):
         self.kill_executor()
         self.assertEqual(self.g.wait(), 4)
         self.assertIn("device_withdrawn", self.g.log())
+
+    def test_one_that_hangs_while_it_is_opened_is_killed_and_tried_again(self):
+        self.start("--executor.start_ms=300", "--executor.retry_ms=600000", deaths_max=3, settings="cpu;open_ms=600000|cpu")
+        wait_for(lambda: self.of_device("deaths_total", 0) == 3, 60, "three tries")
+        self.assertRegex(self.g.log(), r"device fault0 cannot be opened: it has been opening its device for \d+ ms: killed")
+        wait_for(lambda: "device_withdrawn: fault0" in self.g.log(), 60, "the withdrawal")
+        self.assert_served()
+        self.g.stop()
+
+    def test_a_start_that_waits_for_a_device_can_be_ended(self):
+        self.start(settings="cpu;open_ms=600000", ready=False)
+        wait_for(lambda: children_of(self.g.process.pid, "keeper") and self.executor(), 60, "a process that opens it")
+        self.g.signal(signal.SIGTERM)
+        self.assertEqual(self.g.wait(), 1)
+        self.assertIn("not waited for, since the gateway is to end", self.g.log())
 
     def test_a_device_that_cannot_be_opened_at_all_ends_the_start(self):
         g = Gateway("--executor.mode=process", "--executor.device=fault",
