@@ -190,8 +190,8 @@ class Withdrawal(Faulty, unittest.TestCase):
         self.assertIn("device_withdrawn", self.g.log())
 
     def test_one_that_hangs_while_it_is_opened_is_killed_and_tried_again(self):
-        self.start("--executor.start_ms=300", "--executor.retry_ms=600000", deaths_max=3, settings="cpu;open_ms=600000|cpu")
-        wait_for(lambda: self.of_device("deaths_total", 0) == 3, 60, "three tries")
+        self.start("--executor.start_ms=3000", "--executor.retry_ms=600000", deaths_max=2, settings="cpu;open_ms=600000|cpu")
+        wait_for(lambda: self.of_device("deaths_total", 0) == 2, 60, "two tries")
         self.assertRegex(self.g.log(), r"device fault0 cannot be opened: it has been opening its device for \d+ ms: killed")
         wait_for(lambda: "device_withdrawn: fault0" in self.g.log(), 60, "the withdrawal")
         self.assert_served()
