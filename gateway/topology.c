@@ -189,8 +189,8 @@ void topology_lane_memory(struct gateway *g, uint32_t worker, uint32_t number, v
     place_memory(g, seat < 0 ? &plan->workers[worker] : &plan->executors[seat], base, bytes);
 }
 
-/* Pinned blocks and the driver's own are touched before the executor has taken its seat. Where that is refused, the rows
- * have said so. */
+/* Pinned blocks and the driver's own are touched before the executor has taken its seat. Where that is
+ * refused, the rows have said so. */
 void topology_own_memory(const struct gateway *g, uint32_t number)
 {
     const struct topology *t = g->topology;

@@ -71,23 +71,26 @@ static struct executor_instance *instance_of(const struct tg_executor *ex, const
     return &ex->instances[s->batch.spans[0].lane->runner];
 }
 
-/* A process's last words are its keeper's to pass on; a thread says it itself. Only a loss is one: what a sticky error
- * leaves behind is a sound device. */
+/* A process's last words are its keeper's to pass on; a thread says it itself. Only a loss is one: what a
+ * sticky error leaves behind is a sound device. */
 static void say_lost(const struct tg_executor *ex, const struct stream *s)
 {
     bool lost = s->job.fault == TG_FAULT_LOST;
     const char *what = lost ? "the device is lost" : "a sticky error", *why = strerror(-s->job.error);
     const char *runner = instance_of(ex, s)->instance->name;
     if (ex->options.life)
-        tg_error_set(&ex->options.life->why, lost ? "device_lost" : "", "%s while running %s: %s", what, runner, why);
+        tg_error_set(&ex->options.life->why, lost ? "device_lost" : "", "%s while running %s: %s", what,
+                     runner, why);
     else
-        ex->options.host->log(TG_LOG_ERROR, "device %s: %s while running %s: %s", ex->backend->name, what, runner, why);
+        ex->options.host->log(TG_LOG_ERROR, "device %s: %s while running %s: %s", ex->backend->name, what,
+                              runner, why);
 }
 
 /*
- * The device is gone: whatever ran on it runs once more on its successor, or fails. Where the executor has a process of
- * its own, that ends too: nothing less gets rid of a sticky error, and the next one finds the rows in their lanes. Else it
- * is opened again at once, unless it has lived no longer than a failing one is left alone for.
+ * The device is gone: whatever ran on it runs once more on its successor, or fails. Where the executor has a
+ * process of its own, that ends too: nothing less gets rid of a sticky error, and the next one finds the rows
+ * in their lanes. Else it is opened again at once, unless it has lived no longer than a failing one is left
+ * alone for.
  */
 static void device_lost(struct tg_executor *ex, const struct stream *s, uint64_t now_ns)
 {
@@ -171,7 +174,8 @@ static void say_fault(const struct tg_executor *ex, const struct stream *s)
     if (ei->fault_told == s->job.error)
         return;
     ei->fault_told = s->job.error;
-    ex->options.host->log(TG_LOG_WARN, "runner.%s: a batch failed on device %s: %s (more of these are only counted)",
+    ex->options.host->log(TG_LOG_WARN,
+                          "runner.%s: a batch failed on device %s: %s (more of these are only counted)",
                           ei->instance->name, ex->backend->name, strerror(-s->job.error));
 }
 
@@ -437,10 +441,11 @@ static void lanes_init(struct tg_executor *ex)
 static void say_taken_over(const struct tg_executor *ex, const struct recovery_counts *counts)
 {
     if (ex->recovery.rows + counts->poisoned + counts->expired > 0)
-        ex->options.host->log(TG_LOG_WARN,
-                              "device %s: of the rows that its last process had, %u run once more, %u were in two deaths and "
-                              "are refused as poison, %u are too late",
-                              ex->backend->name, ex->recovery.rows, counts->poisoned, counts->expired);
+        ex->options.host->log(
+            TG_LOG_WARN,
+            "device %s: of the rows that its last process had, %u run once more, %u were in two deaths and "
+            "are refused as poison, %u are too late",
+            ex->backend->name, ex->recovery.rows, counts->poisoned, counts->expired);
 }
 
 /* Every lane may have rows whose bit was taken by a process that came no further, or answers that nobody rang for. */

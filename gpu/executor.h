@@ -50,7 +50,7 @@ struct executor_instance {
     struct stream *streams; /* instance->streams of them */
     uint32_t running;       /* streams not free */
     struct pace_sum pace;
-    int fault_told;         /* the error of the last batch that failed alone, 0: none yet */
+    int fault_told; /* the error of the last batch that failed alone, 0: none yet */
 };
 
 struct tg_executor {

@@ -70,8 +70,8 @@ static void announce(struct tg_executor *ex, struct tg_executor_life *life)
 }
 
 /*
- * Ends without cleaning up: what is to be given back the kernel takes, and a broken device would only hang us. The link
- * stays open, so that the gateway sees its end only when nobody is left who may take rows.
+ * Ends without cleaning up: what is to be given back the kernel takes, and a broken device would only hang
+ * us. The link stays open, so that the gateway sees its end only when nobody is left who may take rows.
  */
 static _Noreturn void executor_main(const struct keeper *k, pid_t keeper)
 {
@@ -167,7 +167,8 @@ void keeper_refuse_rows(const struct tg_executor_options *o, struct keeper_share
 {
     struct recovery_counts counts = {0};
     recovery_refuse(o->lanes, o->lane_count, &counts);
-    atomic_store_explicit(&shared->life.stats.inflight, 0, memory_order_relaxed); /* as the dead one left it */
+    atomic_store_explicit(&shared->life.stats.inflight, 0,
+                          memory_order_relaxed); /* as the dead one left it */
     if (counts.refused + counts.poisoned == 0)
         return;
     stat_add(&shared->life.stats.rows_failed, counts.refused);

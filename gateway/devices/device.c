@@ -97,7 +97,8 @@ static void start_one(struct gateway *g, struct device *d)
     if (rc == 0)
         return;
     log_error("device %s cannot be opened: %s", d->name, why.message[0] ? why.message : strerror(-rc));
-    atomic_store_explicit(&d->reasons, process ? READY_KEEPER_LOST : READY_DEVICE_WITHDRAWN, memory_order_relaxed);
+    atomic_store_explicit(&d->reasons, process ? READY_KEEPER_LOST : READY_DEVICE_WITHDRAWN,
+                          memory_order_relaxed);
 }
 
 int devices_make_room(struct gateway *g)
@@ -215,8 +216,8 @@ static void say(const struct device *d, const struct tg_keeper_news *news)
     if (news->state == TG_KEEPER_UP)
         log_warn("device %s: %s", d->name, news->text);
     else if (news->state == TG_KEEPER_WITHDRAWN)
-        log_error("device_withdrawn: %s: given up for now, the executor process died: %s; next try in %u ms", d->name,
-                  news->text, news->retry_ms);
+        log_error("device_withdrawn: %s: given up for now, the executor process died: %s; next try in %u ms",
+                  d->name, news->text, news->retry_ms);
     else
         log_error("device_restarting: %s: the executor process died: %s", d->name, news->text);
 }
@@ -281,7 +282,7 @@ static void look_at_thread(struct gateway *g, struct device *d)
     wake_control(g);
 }
 
-/* One device's turn. What is sent to one without a keeper, or was on its way when it went, is answered here. */
+/* One device's turn. What is sent to one without a keeper, or was on its way there, is answered here. */
 static void attend(struct gateway *g, struct device *d, struct pollfd *p)
 {
     if (p->fd >= 0 && p->revents && !hear(g, d))
@@ -341,7 +342,8 @@ int devices_listen(struct gateway *g)
 static bool told_to_end(void)
 {
     sigset_t pending;
-    return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
 }
 
 /* A device may take a minute to open, or hang: who wants the gateway to end is not kept waiting. */

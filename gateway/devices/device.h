@@ -42,7 +42,7 @@ struct devices {
     struct device list[TG_DEVICES_MAX];
     uint32_t count;
     bool process;    /* processes or threads */
-    uint32_t missing; /* why no GPU could be had at the start, READY_* bits; fixed then */
+    uint32_t missing;    /* why no GPU could be had at the start, READY_* bits; fixed then */
     bool none_left_told; /* the log has said which runners have no device left */
     pthread_t listener;
     bool listening;
@@ -67,7 +67,8 @@ void devices_stop(struct gateway *g);
 
 /** Why it does not serve, READY_* bits; 0: it does. Thread: any. */
 uint32_t device_reasons(const struct device *d);
-/** Why the cpu serves where a GPU was welcome, READY_* bits; 0 also where nobody misses one: no driver, none on the bus. */
+/** Why the cpu serves where a GPU was welcome, READY_* bits; 0 also where nobody misses one: no driver, none
+ * on the bus. */
 uint32_t devices_missing(const struct gateway *g);
 #define DEVICE_MISSING "cuda" /* its name beside those of devices */
 void device_describe(const struct device *d, struct tg_executor_info *info);

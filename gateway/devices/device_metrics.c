@@ -126,8 +126,8 @@ static void export_reasons_of(const char *name, uint32_t reasons, struct metrics
 {
     for (uint32_t r = 0; r < READY_REASONS; r++)
         if (DEVICE_REASONS >> r & 1)
-            metrics_printf(t, "taskgate_device_reason{device=\"%s\",reason=\"%s\"} %u\n", name, ready_words[r],
-                           reasons >> r & 1);
+            metrics_printf(t, "taskgate_device_reason{device=\"%s\",reason=\"%s\"} %u\n", name,
+                           ready_words[r], reasons >> r & 1);
 }
 
 static void export_reasons(const struct gateway *g, struct metrics_text *t)

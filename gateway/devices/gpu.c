@@ -82,7 +82,7 @@ static int cut_line(const char *text, struct gpu_line *line)
     return 0;
 }
 
-/* ---- what needs no look at the machine -------------------------------------------------------------------------- */
+/* ---- what needs no look at the machine --------------------------------------------------------------- */
 
 /* What was placed on a GPU must be able to run there. */
 static int check_placed(const struct gateway *g)
@@ -92,7 +92,8 @@ static int check_placed(const struct gateway *g)
     for (uint32_t i = 0; i < g->instance_count; i++) {
         const struct tg_instance *in = g->instances[i];
         if (in->placement == TG_PLACE_CUDA && !tg_runner_cuda_part(in->runner)) {
-            log_error("runner.%s.device = \"cuda\": a %s runner has no part for a GPU", in->name, in->runner->type);
+            log_error("runner.%s.device = \"cuda\": a %s runner has no part for a GPU", in->name,
+                      in->runner->type);
             return -EINVAL;
         }
     }
@@ -126,10 +127,11 @@ static int check_line(const struct config_listen *lines, uint32_t i)
 
 static int check_mode(const struct gateway *g)
 {
-    if (allowed(g) || g->config.executor_mode != CONFIG_EXECUTOR_INLINE || g->config.executor_device_settings.count <= 1)
+    if (allowed(g) || g->config.executor_mode != CONFIG_EXECUTOR_INLINE ||
+        g->config.executor_device_settings.count <= 1)
         return 0;
-    log_error("executor.device_settings: several devices need threads or processes of their own, and executor.mode is "
-              "inline");
+    log_error("executor.device_settings: several devices need threads or processes of their own, and "
+              "executor.mode is inline");
     return -EINVAL;
 }
 
@@ -142,7 +144,7 @@ int gpu_check(const struct gateway *g)
     return rc == 0 ? check_mode(g) : rc;
 }
 
-/* ---- the devices themselves ------------------------------------------------------------------------------------- */
+/* ---- the devices themselves -------------------------------------------------------------------------- */
 
 /* The one of those seen that is meant, by index or by the beginning of its UUID; NULL: none, several, part of one. */
 static const struct tg_device_info *find_seen(const struct gpu_probe *p, const char *device)
@@ -170,8 +172,9 @@ static bool taken(const struct gateway *g, const char *visible)
 }
 
 /*
- * In a process of its own a device is the only one that the driver shows, hence number 0: that also reaches parts of a
- * GPU (MIG), of which a process sees but one. One that is not there is tried all the same: it may come back.
+ * In a process of its own a device is the only one that the driver shows, hence number 0: that also reaches
+ * parts of a GPU (MIG), of which a process sees but one. One that is not there is tried all the same: it may
+ * come back.
  */
 static int add_gpu(struct gateway *g, const struct gpu_line *line, const char *device,
                    const struct tg_device_info *seen)
@@ -193,8 +196,8 @@ static int add_gpu(struct gateway *g, const struct gpu_line *line, const char *d
     return 0;
 }
 
-/* What the first look does not show may be there all the same: a process sees one part of a GPU (MIG), and nothing of
- * what the environment hides. */
+/* What the first look does not show may be there all the same: a process sees one part of a GPU (MIG), and
+ * nothing of what the environment hides. */
 static int add_named(struct gateway *g, const struct gpu_probe *p, const struct gpu_line *line)
 {
     const struct tg_device_info *seen = find_seen(p, line->device);

@@ -36,13 +36,16 @@ static void listen_to_probe(int fd, struct gpu_probe *p)
     tg_error_set(&p->why, "no_driver", "the driver died or did not answer when it was asked for GPUs");
 }
 
-/* The UUID of a part of a GPU (MIG) is written as one of a GPU; only the part's model tells, "... MIG 1g.10gb". */
-const char *gpu_visible_name(const char *device, const struct tg_device_info *seen, char name[static GPU_NAME_BYTES])
+/* The UUID of a part of a GPU (MIG) is written as one of a GPU; only the part's model tells, "... MIG
+ * 1g.10gb". */
+const char *gpu_visible_name(const char *device, const struct tg_device_info *seen,
+                             char name[static GPU_NAME_BYTES])
 {
     static const char gpu[] = "GPU-", mig[] = "MIG-";
     if (!seen || strncmp(seen->gpu, gpu, strlen(gpu)) != 0 || strncasecmp(device, mig, strlen(mig)) == 0)
         return device;
-    snprintf(name, GPU_NAME_BYTES, "%s%.91s", strstr(seen->name, " MIG ") ? mig : gpu, seen->gpu + strlen(gpu));
+    snprintf(name, GPU_NAME_BYTES, "%s%.91s", strstr(seen->name, " MIG ") ? mig : gpu,
+             seen->gpu + strlen(gpu));
     return name;
 }
 

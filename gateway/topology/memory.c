@@ -52,7 +52,8 @@ int memory_prefer_node_always(uint32_t node)
     if (node >= NODES_MAX)
         return -EINVAL;
     struct node_mask mask = mask_of(node);
-    return syscall(SYS_set_mempolicy, MPOL_PREFERRED, mask.words, (unsigned long)NODES_MAX + 1) < 0 ? -errno : 0;
+    long rc = syscall(SYS_set_mempolicy, MPOL_PREFERRED, mask.words, (unsigned long)NODES_MAX + 1);
+    return rc < 0 ? -errno : 0;
 }
 
 int memory_huge_pages(void *base, size_t bytes)

@@ -56,8 +56,8 @@ static void print_node(FILE *out, const struct machine *m, const struct topology
 }
 
 /* Whoever moves about has a GPU, and memory, all the same. */
-static void print_floating(FILE *out, const struct machine *m, const struct topology_seat *seats, uint32_t count,
-                           const char *what)
+static void print_floating(FILE *out, const struct machine *m, const struct topology_seat *seats,
+                           uint32_t count, const char *what)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (seats[i].cpu >= 0)

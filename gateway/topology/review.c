@@ -64,8 +64,9 @@ static void review_quota(struct reviewer *r)
 {
     uint32_t threads = seat_count(r), quota = r->machine->quota_milli;
     if (quota > 0 && threads * 1000 > quota)
-        object(r, threads > 1 ? "raise the quota (CPUQuota=, --cpus), or lower server.workers"
-                              : "raise the quota (CPUQuota=, --cpus)",
+        object(r,
+               threads > 1 ? "raise the quota (CPUQuota=, --cpus), or lower server.workers"
+                           : "raise the quota (CPUQuota=, --cpus)",
                "a quota of %u.%02u cpus for %u thread%s: all are stopped for part of the time", quota / 1000,
                quota % 1000 / 10, PLURAL(threads));
 }

@@ -287,8 +287,9 @@ Test(plan, a_worker_for_whom_its_executors_node_has_no_core_left_is_not_said_to_
     for (uint32_t i = 0; i < plan->worker_count; i++) {
         bool near = node_of(m, &plan->workers[i]) == 1;
         cr_assert_eq(near, i < 3);
-        cr_assert(strstr(plan->workers[i].reason, near ? ", near its executor" : "none is left near its executor"), "%s",
-                  plan->workers[i].reason);
+        cr_assert(
+            strstr(plan->workers[i].reason, near ? ", near its executor" : "none is left near its executor"),
+            "%s", plan->workers[i].reason);
     }
     free(plan), free(m);
 }
