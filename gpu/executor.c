@@ -62,7 +62,8 @@ static int device_open(struct tg_executor *ex, struct tg_error *why)
         ex->device = NULL;
         return rc;
     }
-    ex->backend->describe(ex->device, &ex->info);
+    if (!ex->info.name[0]) /* opened again it is the same, and others read it */
+        ex->backend->describe(ex->device, &ex->info);
     return 0;
 }
 
