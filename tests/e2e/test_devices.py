@@ -141,7 +141,7 @@ class Deaths(Several, unittest.TestCase):
         self.g.stop()
 
     def test_while_one_hangs_the_others_serve(self):
-        self.start("--executor.hang_ms=3000", settings="cpu|cpu;hang=20")
+        self.start("--executor.hang_ms=3000", settings="cpu|cpu;stuck=20")
         watch = Watch(self)
         self.load(clients=4, tasks=100)
         watch.start()
