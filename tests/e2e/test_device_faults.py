@@ -221,6 +221,12 @@ class Family(Faulty, unittest.TestCase):
         self.assertEqual(self.g.task(ECHO, 1).json()["code"], "device_unavailable")
         self.g.stop()
 
+    def test_giving_up_counts_a_lost_keeper(self):
+        self.start("--executor.when_withdrawn=exit")
+        os.kill(self.keeper(), signal.SIGKILL)
+        self.assertEqual(self.g.wait(), 4)
+        self.assertIn("keeper_lost: fault0", self.g.log())
+
     def test_what_a_lost_keepers_executor_had_is_answered_at_once(self):
         self.start()
         with self.g.client() as c:
