@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "gateway/base/log.h"
+#include "gateway/base/thread.h"
 #include "gateway/net/tls.h"
 #include "gateway/gateway.h"
 
@@ -338,20 +339,12 @@ int devices_listen(struct gateway *g)
 
 /* ---- the first news of all ------------------------------------------------------------------------------------- */
 
-/* Signals wait for the control loop, which does not turn yet. */
-static bool told_to_end(void)
-{
-    sigset_t pending;
-    return sigpending(&pending) == 0 &&
-           (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
-}
-
 /* A device may take a minute to open, or hang: who wants the gateway to end is not kept waiting. */
 static bool has_news(const struct device *d)
 {
     struct pollfd p = {.fd = tg_keeper_fd(d->keeper), .events = POLLIN};
     while (poll(&p, 1, LOOK_MS) == 0)
-        if (told_to_end())
+        if (thread_told_to_end())
             return false;
     return true;
 }

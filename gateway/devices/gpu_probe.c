@@ -11,8 +11,10 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "gateway/base/thread.h"
 
-#define PROBE_MS 30000 /* a driver that takes longer to say what there is will not serve either */
+#define PROBE_MS 30000     /* a driver that takes longer to say what there is will not serve either */
+#define PROBE_LOOK_MS 250 /* who wants the gateway to end meanwhile is not kept waiting */
 
 static void probe_and_tell(const char *visible, int fd)
 {
@@ -30,10 +32,15 @@ static void probe_and_tell(const char *visible, int fd)
 static void listen_to_probe(int fd, struct gpu_probe *p)
 {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
-    if (poll(&wait, 1, PROBE_MS) == 1 && read(fd, p, sizeof(*p)) == (ssize_t)sizeof(*p))
+    int rc = 0;
+    for (int ms = 0; rc == 0 && ms < PROBE_MS && !thread_told_to_end(); ms += PROBE_LOOK_MS)
+        rc = poll(&wait, 1, PROBE_LOOK_MS);
+    if (rc == 1 && read(fd, p, sizeof(*p)) == (ssize_t)sizeof(*p))
         return;
     p->rc = -EIO;
-    tg_error_set(&p->why, "no_driver", "the driver died or did not answer when it was asked for GPUs");
+    tg_error_set(&p->why, "device_lost", "%s",
+                 thread_told_to_end() ? "the driver has not answered yet, and the gateway is to end"
+                                      : "the driver died or did not answer when it was asked for GPUs");
 }
 
 /* The UUID of a part of a GPU (MIG) is written as one of a GPU; only the part's model tells, "... MIG

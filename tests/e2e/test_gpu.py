@@ -2,6 +2,7 @@
 """With a GPU or without: somebody serves, and the log says who and why. Both kinds of machine run all of this."""
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,7 +11,8 @@ import unittest
 import harness
 from client import ECHO, get
 from exposition import Exposition
-from gateway import Gateway, run_once
+from faulty import children_of
+from gateway import Gateway, run_once, wait_for
 
 FAKE_CUDA = os.environ.get("FAKE_CUDA_LIBRARY", "")  # plays the driver's library
 MACHINE_PY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "machine.py")
@@ -55,11 +57,20 @@ class Missing(unittest.TestCase):
     def test_each_reason_is_told_apart(self):
         for played, word, said in (({"version": 12040}, "driver_too_old", "too old for this build"),
                                    ({"answer": 100}, "no_device", "no device"),
-                                   ({"answer": 46}, "device_lost", "does not answer")):
+                                   ({"answer": 46}, "device_lost", "does not answer"),
+                                   ({"answer": "die"}, "device_lost", "the driver died")):
             with self.subTest(word=word):
                 told, log = self.reason(**played)
                 self.assertEqual(told, [word])
                 self.assertRegex(log, "no GPU: .*" + said)
+
+    def test_a_start_that_waits_for_a_driver_that_hangs_can_be_ended(self):
+        g = Gateway(env={"LD_LIBRARY_PATH": os.path.dirname(FAKE_CUDA), "FAKE_CUDA_ANSWER": "hang"}, ready=False)
+        wait_for(lambda: g.log() or children_of(g.process.pid, "taskgate"), 60, "the process that asks it")
+        g.signal(signal.SIGTERM)
+        self.assertEqual(g.wait(), 0)
+        if "without CUDA" not in g.log():
+            self.assertIn("the driver has not answered yet, and the gateway is to end", g.log())
 
     def test_no_driver_is_a_reason_where_there_is_a_gpu(self):
         with tempfile.NamedTemporaryFile("wb", suffix=".xml") as f:
