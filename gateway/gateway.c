@@ -306,6 +306,15 @@ static int plan(struct gateway *g, const char *machine, bool described)
     return topology_place(g);
 }
 
+/* A GPU that is not there is no mistake of the configuration's. */
+static int choose_devices(struct gateway *g)
+{
+    int rc = gpu_check(g);
+    if (rc == 0)
+        rc = gpu_choose(g);
+    return rc == -EINVAL ? of_config(g, rc) : rc;
+}
+
 static int build(struct gateway *g)
 {
     int rc = settings_publish(g);
@@ -317,7 +326,7 @@ static int build(struct gateway *g)
     raise_descriptor_limit(g->config.limits_connections);
     describe_node(g);
     trust_proxies(g);
-    rc = gpu_choose(g);
+    rc = choose_devices(g);
     if (rc == 0)
         rc = of_config(g, plan(g, NULL, false));
     if (rc == 0)
@@ -359,6 +368,8 @@ int gateway_check(struct gateway *g, struct config *config)
     take_config(g, config);
     int rc = of_config(g, runners_create(g));
     if (rc == 0)
+        rc = of_config(g, gpu_check(g));
+    if (rc == 0)
         rc = of_config(g, plan(g, NULL, false));
     if (rc == 0)
         rc = of_config(g, check_rest(g));
@@ -371,7 +382,7 @@ int gateway_plan(struct gateway *g, struct config *config, const char *machine)
     take_config(g, config);
     int rc = runners_create(g);
     if (rc == 0 && !machine)
-        rc = gpu_choose(g);
+        rc = choose_devices(g);
     return rc == 0 ? plan(g, machine, machine != NULL) : rc;
 }
 

@@ -76,9 +76,13 @@ struct gateway {
     struct usage *usage; /* NULL: not started */
 };
 
+/** Does what is configured of devices make sense, whatever this machine has? Returns 0, or -EINVAL having
+ * logged why. */
+int gpu_check(const struct gateway *g);
 /**
- * Which devices are there beside the cpu, and which instances do they serve? Says in the log why none. Returns 0, or
- * negative errno if the configuration insists on what cannot be had.
+ * After gpu_check(). Which devices are there beside the cpu, and which instances do they serve? Says in the
+ * log why none. Returns 0, or negative errno if the configuration insists on what cannot be had; -EINVAL: it
+ * names one GPU twice.
  */
 int gpu_choose(struct gateway *g);
 /** The same for a machine that is only described: all of its GPUs. */

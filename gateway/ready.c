@@ -36,26 +36,29 @@ static void write_reasons(struct tg_json_writer *w, uint32_t reasons)
     tg_json_write_end_array(w);
 }
 
+static void write_device(struct tg_json_writer *w, const char *name, uint32_t reasons, bool *any)
+{
+    if (!reasons)
+        return;
+    if (!*any) {
+        TG_JSON_KEY(w, "degraded");
+        tg_json_write_begin_array(w);
+    }
+    *any = true;
+    tg_json_write_begin_object(w);
+    TG_JSON_KEY(w, "device");
+    tg_json_write_string(w, (struct tg_str){name, strlen(name)});
+    write_reasons(w, reasons);
+    tg_json_write_end_object(w);
+}
+
 /* Devices that are out of service, whether or not others serve in their place. */
 static void write_degraded(const struct gateway *g, struct tg_json_writer *w)
 {
     bool any = false;
-    for (uint32_t i = 0; i < g->devices.count; i++) {
-        const struct device *d = &g->devices.list[i];
-        uint32_t reasons = device_reasons(d);
-        if (!reasons)
-            continue;
-        if (!any) {
-            TG_JSON_KEY(w, "degraded");
-            tg_json_write_begin_array(w);
-        }
-        any = true;
-        tg_json_write_begin_object(w);
-        TG_JSON_KEY(w, "device");
-        tg_json_write_string(w, (struct tg_str){d->name, strlen(d->name)});
-        write_reasons(w, reasons);
-        tg_json_write_end_object(w);
-    }
+    write_device(w, DEVICE_MISSING, devices_missing(g), &any);
+    for (uint32_t i = 0; i < g->devices.count; i++)
+        write_device(w, g->devices.list[i].name, device_reasons(&g->devices.list[i]), &any);
     if (any)
         tg_json_write_end_array(w);
 }

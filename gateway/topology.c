@@ -188,3 +188,13 @@ void topology_lane_memory(struct gateway *g, uint32_t worker, uint32_t number, v
     int seat = seat_of(g, number);
     place_memory(g, seat < 0 ? &plan->workers[worker] : &plan->executors[seat], base, bytes);
 }
+
+/* Pinned blocks and the driver's own are touched before the executor has taken its seat. Where that is
+ * refused, the rows have said so. */
+void topology_own_memory(const struct gateway *g, uint32_t number)
+{
+    const struct topology *t = g->topology;
+    int seat = seat_of(g, number), node = seat < 0 ? -1 : t->plan.executors[seat].node;
+    if (node >= 0)
+        memory_prefer_node_always(t->machine.nodes[node].number);
+}

@@ -35,6 +35,9 @@ int topology_executor_cpu(const struct gateway *g, uint32_t number);
 void topology_worker_memory(struct gateway *g, uint32_t worker, void *base, size_t bytes);
 void topology_lane_memory(struct gateway *g, uint32_t worker, uint32_t number, void *base, size_t bytes);
 
+/** In the process of executor @number before it opens its device: what it allocates is to lie by its GPU. */
+void topology_own_memory(const struct gateway *g, uint32_t number);
+
 /** `taskgate topo`: argv[0] is the command's word. Returns the exit code. */
 int command_topo(int argc, char **argv, char **envp);
 

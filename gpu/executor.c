@@ -62,25 +62,48 @@ static int device_open(struct tg_executor *ex, struct tg_error *why)
         ex->device = NULL;
         return rc;
     }
-    ex->backend->describe(ex->device, &ex->info);
+    if (!ex->info.name[0]) /* opened again it is the same, and others read it */
+        ex->backend->describe(ex->device, &ex->info);
     return 0;
 }
 
-/*
- * The device is gone: whatever ran on it runs once more on its successor, or fails. Where the executor has a process of
- * its own, that ends too: nothing less gets rid of a sticky error, and the next one finds the rows in their lanes.
- */
-static void device_lost(struct tg_executor *ex, int error, uint64_t now_ns)
+static struct executor_instance *instance_of(const struct tg_executor *ex, const struct stream *s)
 {
+    return &ex->instances[s->batch.spans[0].lane->runner];
+}
+
+/* A process's last words are its keeper's to pass on; a thread says it itself. Only a loss is one: what a
+ * sticky error leaves behind is a sound device. */
+static void say_lost(const struct tg_executor *ex, const struct stream *s)
+{
+    bool lost = s->job.fault == TG_FAULT_LOST;
+    const char *what = lost ? "the device is lost" : "a sticky error", *why = strerror(-s->job.error);
+    const char *runner = instance_of(ex, s)->instance->name;
+    if (ex->options.life)
+        tg_error_set(&ex->options.life->why, lost ? "device_lost" : "", "%s while running %s: %s", what,
+                     runner, why);
+    else
+        ex->options.host->log(TG_LOG_ERROR, "device %s: %s while running %s: %s", ex->backend->name, what,
+                              runner, why);
+}
+
+/*
+ * The device is gone: whatever ran on it runs once more on its successor, or fails. Where the executor has a
+ * process of its own, that ends too: nothing less gets rid of a sticky error, and the next one finds the rows
+ * in their lanes. Else it is opened again at once, unless it has lived no longer than a failing one is left
+ * alone for.
+ */
+static void device_lost(struct tg_executor *ex, const struct stream *s, uint64_t now_ns)
+{
+    say_lost(ex, s);
     if (ex->options.life) {
-        tg_error_set(&ex->options.life->why, "device_lost", "the device is lost: %s", strerror(-error));
         ex->gone = true;
         return;
     }
-    if (ex->device)
-        ex->backend->close(ex->device);
+    ex->backend->close(ex->device);
     ex->device = NULL;
-    ex->reopen_ns = now_ns;
+    atomic_store_explicit(&ex->lost, 1, memory_order_relaxed);
+    ex->reopen_ns = TG_MAX(now_ns, ex->opened_ns + REOPEN_INTERVAL_NS);
     for (uint32_t i = 0; i < ex->stream_count; i++)
         if (ex->streams[i].state == STREAM_RUNNING)
             ex->streams[i].state = STREAM_REDO;
@@ -102,6 +125,8 @@ static bool device_usable(struct tg_executor *ex, uint64_t now_ns, uint64_t *wak
     struct tg_error why = {0};
     if (device_open(ex, &why) == 0) {
         ex->options.host->log(TG_LOG_WARN, "device %s is back", ex->backend->name);
+        ex->opened_ns = now_ns;
+        atomic_store_explicit(&ex->lost, 0, memory_order_relaxed);
         return true;
     }
     ex->options.host->log(TG_LOG_ERROR, "device %s cannot be opened: %s", ex->backend->name, why.message);
@@ -143,21 +168,33 @@ static void fail(struct tg_executor *ex, struct executor_instance *ei, struct st
     finish(ex, ei, s, false);
 }
 
+/* The first of its kind in a row: a device that fails every batch must not fill the log. */
+static void say_fault(const struct tg_executor *ex, const struct stream *s)
+{
+    struct executor_instance *ei = instance_of(ex, s);
+    if (ei->fault_told == s->job.error)
+        return;
+    ei->fault_told = s->job.error;
+    ex->options.host->log(TG_LOG_WARN,
+                          "runner.%s: a batch failed on device %s: %s (more of these are only counted)",
+                          ei->instance->name, ex->backend->name, strerror(-s->job.error));
+}
+
 /* The device answered for a batch with a fault: decide between another try and the end. */
 static void settle_fault(struct tg_executor *ex, struct executor_instance *ei, struct stream *s, uint64_t now_ns)
 {
     stat_add(&ex->stats->faults, 1);
     switch (s->job.fault) {
-    case TG_FAULT_RETRY:
-        s->state = STREAM_REDO;
-        break;
     case TG_FAULT_STICKY:
     case TG_FAULT_LOST:
-        ex->options.host->log(TG_LOG_ERROR, "device %s lost while running %s: %s", ex->backend->name,
-                              ei->instance->name, strerror(-s->job.error));
-        device_lost(ex, s->job.error, now_ns);
+        device_lost(ex, s, now_ns);
+        break;
+    case TG_FAULT_RETRY:
+        say_fault(ex, s);
+        s->state = STREAM_REDO;
         break;
     default:
+        say_fault(ex, s);
         fail(ex, ei, s);
     }
 }
@@ -199,7 +236,9 @@ static void settle_refusal(struct tg_executor *ex, struct stream *s, int rc, uin
     }
     stat_add(&ex->stats->faults, 1);
     if (s->job.fault == TG_FAULT_STICKY || s->job.fault == TG_FAULT_LOST)
-        device_lost(ex, rc, now_ns);
+        device_lost(ex, s, now_ns);
+    else
+        say_fault(ex, s);
 }
 
 static void launch(struct tg_executor *ex, struct stream *s, uint64_t now_ns, uint64_t *wake_ns)
@@ -400,6 +439,16 @@ static void lanes_init(struct tg_executor *ex)
     ex->bit_words = highest / 64 + 1;
 }
 
+static void say_taken_over(const struct tg_executor *ex, const struct recovery_counts *counts)
+{
+    if (ex->recovery.rows + counts->poisoned + counts->expired > 0)
+        ex->options.host->log(
+            TG_LOG_WARN,
+            "device %s: of the rows that its last process had, %u run once more, %u were in two deaths and "
+            "are refused as poison, %u are too late",
+            ex->backend->name, ex->recovery.rows, counts->poisoned, counts->expired);
+}
+
 /* Every lane may have rows whose bit was taken by a process that came no further, or answers that nobody rang for. */
 static int take_over(struct tg_executor *ex)
 {
@@ -419,6 +468,7 @@ static int take_over(struct tg_executor *ex)
     stat_add(&ex->stats->rows_poisoned, counts.poisoned);
     stat_add(&ex->stats->rows_expired, counts.expired);
     atomic_store_explicit(&ex->stats->inflight, 0, memory_order_relaxed);
+    say_taken_over(ex, &counts);
     return rc;
 }
 
@@ -494,6 +544,11 @@ void executor_stats_read(const struct executor_stats *s, struct tg_executor_stat
         .sleeps = atomic_load_explicit(&s->sleeps, memory_order_relaxed),
         .inflight = atomic_load_explicit(&s->inflight, memory_order_relaxed),
     };
+}
+
+bool tg_executor_lost(const struct tg_executor *ex)
+{
+    return atomic_load_explicit(&ex->lost, memory_order_relaxed);
 }
 
 void tg_executor_describe(const struct tg_executor *ex, struct tg_executor_info *info)

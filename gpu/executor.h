@@ -50,6 +50,7 @@ struct executor_instance {
     struct stream *streams; /* instance->streams of them */
     uint32_t running;       /* streams not free */
     struct pace_sum pace;
+    int fault_told; /* the error of the last batch that failed alone, 0: none yet */
 };
 
 struct tg_executor {
@@ -57,6 +58,7 @@ struct tg_executor {
     const struct tg_backend *backend;
     struct tg_device *device; /* NULL: lost, opened again at reopen_ns */
     struct tg_device_info info;
+    uint64_t opened_ns; /* when it was opened again last, 0: never */
     uint64_t reopen_ns;
     struct executor_instance *instances;
     struct device_share share; /* of its time, between the batches on it */
@@ -69,6 +71,7 @@ struct tg_executor {
     bool threaded, started;
     pthread_t thread;
     _Atomic uint32_t stop;
+    _Atomic uint32_t lost; /* there is no device now; anyone reads, relaxed */
     /* process host */
     struct recovery recovery;
     bool recovering; /* what a dead process left has not all come to an end yet */

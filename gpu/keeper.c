@@ -90,6 +90,11 @@ int tg_keeper_wait(struct tg_keeper *k, struct tg_keeper_news *news)
     return n == (ssize_t)sizeof(*news) ? 0 : -EPIPE;
 }
 
+void tg_keeper_refuse(struct tg_keeper *k, const struct tg_executor_options *o)
+{
+    keeper_refuse_rows(o, k->shared);
+}
+
 void tg_keeper_counts(const struct tg_keeper *k, struct tg_keeper_counts *counts)
 {
     *counts = (struct tg_keeper_counts){
@@ -138,6 +143,7 @@ void tg_keeper_stop(struct tg_keeper *k)
     if (!ends_within(k->pid, STOP_WAIT_MS))
         kill(k->pid, SIGKILL); /* and the executor with it, by its death signal */
     waitpid(k->pid, NULL, 0);
+    shutdown(k->link, SHUT_RDWR); /* nobody waits for an executor that the kernel holds */
     k->pid = 0;
 }
 

@@ -55,8 +55,14 @@ struct tg_keeper;
 int tg_keeper_start(const struct tg_keeper_options *o, struct tg_arena *shared, struct tg_keeper **keeper);
 size_t tg_keeper_bytes(void);
 
-/** Wait for news. Returns 0, or -EPIPE once the keeper is gone. Of several, poll() the descriptors first. */
+/** Wait for news. Returns 0, or -EPIPE once keeper and executor are gone. Of several, poll() the descriptors
+ * first. */
 int tg_keeper_wait(struct tg_keeper *k, struct tg_keeper_news *news);
+/**
+ * After -EPIPE: answer what is in its lanes with TG_DEVICE, since nobody else will; and again every so often,
+ * for what was on its way in. @o: the executor's, as this process has them. Thread: who waits.
+ */
+void tg_keeper_refuse(struct tg_keeper *k, const struct tg_executor_options *o);
 int tg_keeper_fd(const struct tg_keeper *k);
 
 /** Let the executor finish what it has (for a second) and end it and the keeper; tg_keeper_wait() then returns. Of

@@ -18,7 +18,7 @@
 #define MS 1000000ull
 #define LOOK_MS 100          /* between two looks at a running executor */
 #define STOP_MS 2000         /* for an executor to end when told to: it gives its batches a second */
-#define UNBORN_PAUSE_MS 250  /* after one that died before it was up */
+#define BIRTH_MS 250         /* between two births at least: one that dies at once makes no storm */
 #define RETRY_DOUBLINGS_MAX 5
 #define DEATHS_KEPT 1024
 
@@ -32,7 +32,7 @@ struct keeper {
     pid_t child; /* 0: none */
     int child_fd;
     uint64_t born_ns;
-    uint64_t next_birth_ns;     /* no child: when to have one */
+    uint64_t next_birth_ns;     /* not before */
     char hang[96];              /* why it was killed, or empty */
     uint64_t deaths[DEATHS_KEPT]; /* when; a ring */
     uint32_t death_count;
@@ -69,7 +69,10 @@ static void announce(struct tg_executor *ex, struct tg_executor_life *life)
     atomic_store_explicit(&life->up, 1, memory_order_release); /* V1 pairs with V2 */
 }
 
-/* Ends without cleaning up: what is to be given back the kernel takes, and a broken device would only hang us. */
+/*
+ * Ends without cleaning up: what is to be given back the kernel takes, and a broken device would only hang
+ * us. The link stays open, so that the gateway sees its end only when nobody is left who may take rows.
+ */
 static _Noreturn void executor_main(const struct keeper *k, pid_t keeper)
 {
     struct tg_executor_options o = k->o->executor;
@@ -79,7 +82,6 @@ static _Noreturn void executor_main(const struct keeper *k, pid_t keeper)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != keeper)
         _exit(EXIT_STOPPED);
-    close(k->link);
     o.life = life;
     o.threaded = true;
     if (tg_executor_create(&o, &ex, &life->why) < 0)
@@ -103,6 +105,7 @@ static void give_birth(struct keeper *k)
     clear_life(&k->shared->life);
     k->hang[0] = '\0';
     k->born_ns = now(k);
+    k->next_birth_ns = k->born_ns + BIRTH_MS * MS;
     k->child = fork();
     if (k->child == 0)
         executor_main(k, self);
@@ -114,7 +117,6 @@ static void give_birth(struct keeper *k)
         waitpid(k->child, NULL, 0);
     }
     k->child = 0; /* out of processes, memory or descriptors: that passes */
-    k->next_birth_ns = k->born_ns + UNBORN_PAUSE_MS * MS;
 }
 
 /* ---- its death ----------------------------------------------------------------------------------------- */
@@ -161,15 +163,16 @@ static bool too_many(const struct keeper *k, uint64_t at_ns)
 }
 
 /* What it had, and what waits, is answered now rather than at its deadline. */
-static void refuse_rows(struct keeper *k)
+void keeper_refuse_rows(const struct tg_executor_options *o, struct keeper_shared *shared)
 {
-    const struct tg_executor_options *o = &k->o->executor;
     struct recovery_counts counts = {0};
     recovery_refuse(o->lanes, o->lane_count, &counts);
+    atomic_store_explicit(&shared->life.stats.inflight, 0,
+                          memory_order_relaxed); /* as the dead one left it */
     if (counts.refused + counts.poisoned == 0)
         return;
-    stat_add(&k->shared->life.stats.rows_failed, counts.refused);
-    stat_add(&k->shared->life.stats.rows_poisoned, counts.poisoned);
+    stat_add(&shared->life.stats.rows_failed, counts.refused);
+    stat_add(&shared->life.stats.rows_poisoned, counts.poisoned);
     for (uint32_t i = 0; i < o->lane_count; i++)
         tg_doorbell_ring(o->workers[o->lanes[i]->worker], o->number, o->lanes[i]->bit);
     for (uint32_t w = 0; w < o->worker_count; w++)
@@ -182,7 +185,7 @@ static void withdraw(struct keeper *k, uint64_t at_ns, const char *text)
     k->next_birth_ns = at_ns + retry_ms(k) * MS;
     count(&k->shared->withdrawals);
     tell(k, TG_KEEPER_WITHDRAWN, (uint32_t)retry_ms(k), k->shared->life.why.field, text);
-    refuse_rows(k);
+    keeper_refuse_rows(&k->o->executor, k->shared);
 }
 
 static void bury(struct keeper *k)
@@ -195,8 +198,6 @@ static void bury(struct keeper *k)
     k->child = 0;
     describe_death(k, status, text, sizeof(text));
     note_death(k, at_ns);
-    bool was_up = k->state == TG_KEEPER_UP;
-    k->next_birth_ns = was_up ? at_ns : at_ns + UNBORN_PAUSE_MS * MS;
     if (k->state == TG_KEEPER_STARTING || too_many(k, at_ns))
         withdraw(k, at_ns, text);
     else if (!k->hang[0]) /* that was told when it was killed */
@@ -255,7 +256,7 @@ static void look_after(struct keeper *k)
 static void look_ahead(struct keeper *k)
 {
     if (k->state == TG_KEEPER_WITHDRAWN)
-        refuse_rows(k); /* those that were on their way in when it was */
+        keeper_refuse_rows(&k->o->executor, k->shared); /* those that were on their way in when it was */
     if (now(k) >= k->next_birth_ns)
         give_birth(k);
 }

@@ -16,4 +16,7 @@ struct keeper_shared {
 /** The keeper's life; returns when the gateway is gone or wants it to end. @link is its end of the link. */
 void keeper_run(const struct tg_keeper_options *o, struct keeper_shared *shared, int link);
 
+/** Answer what is in the lanes: no executor lives that could. @o of this process. */
+void keeper_refuse_rows(const struct tg_executor_options *o, struct keeper_shared *shared);
+
 #endif

@@ -18,3 +18,10 @@ int thread_start_detached(void *(*main)(void *argument), void *argument)
     pthread_attr_destroy(&detached);
     return rc;
 }
+
+bool thread_told_to_end(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}

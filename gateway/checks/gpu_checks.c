@@ -8,8 +8,6 @@
 
 /* ---- the GPU ---------------------------------------------------------------------------------------------- */
 
-#define GONE "device_lost"
-
 /* By the reason's word; the last row is for reasons without one. */
 static const struct {
     const char *word, *todo;
@@ -20,7 +18,7 @@ static const struct {
     {"driver_too_old", "update NVIDIA's driver to R580 or newer"},
     {"no_device", "does nvidia-smi -L list one? Then see CUDA_VISIBLE_DEVICES, the rights on /dev/nvidia*, "
                   "the container's devices"},
-    {GONE, "nvidia-smi and the kernel's log (Xid) say more; nvidia-smi --gpu-reset, or restart the host"},
+    {"device_lost", "nvidia-smi and the kernel's log (Xid) say more; nvidia-smi --gpu-reset, or restart the host"},
     {"", "try again: the system refused the question, not the driver"},
 };
 
@@ -35,9 +33,7 @@ static const char *remedy_for(const char *word)
 /* Without driver and without a GPU on the bus nobody misses anything, unless it was asked for. */
 static void judge_unusable(const struct host_sight *s, struct doctor_finding *f)
 {
-    const char *word = s->probe.why.field, *why = s->probe.why.message;
-    bool died = s->driver > 0 && strcmp(word, "no_driver") == 0; /* it is there, and did not live to say so */
-    const char *todo = remedy_for(died ? GONE : word);
+    const char *why = s->probe.why.message, *todo = remedy_for(s->probe.why.field);
     if (s->wish == GPU_REQUIRED)
         doctor_say(f, DOCTOR_FAIL, DOCTOR_LOCAL_UNHEALTHY, todo, "%s = \"cuda\", but: %s", s->who, why);
     else if (s->gpus_on_bus > 0)

@@ -106,7 +106,7 @@ const struct host_sight *host_sight(const struct config *config)
     sight.driver = driver_version();
     sight.withheld = sight.wish == GPU_REQUIRED && !leaves_gpu(config);
     if (sight.wish != GPU_UNWANTED && !sight.withheld)
-        sight.probe = gpu_probe_apart();
+        sight.probe = gpu_probe_apart(NULL);
     plan(&sight, config);
     return &sight;
 }

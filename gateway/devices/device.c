@@ -9,12 +9,25 @@
 #include <string.h>
 #include <unistd.h>
 #include "gateway/base/log.h"
+#include "gateway/base/thread.h"
 #include "gateway/net/tls.h"
 #include "gateway/gateway.h"
+
+#define LOOK_MS 250 /* between two looks at devices of which nobody tells */
 
 uint32_t device_reasons(const struct device *d)
 {
     return atomic_load_explicit(&d->reasons, memory_order_relaxed);
+}
+
+uint32_t devices_missing(const struct gateway *g)
+{
+    const struct machine *m = &g->topology->machine;
+    uint32_t missing = g->devices.missing;
+    bool on_bus = false;
+    for (uint32_t i = 0; i < m->device_count; i++)
+        on_bus |= m->devices[i].kind == MACHINE_GPU;
+    return missing == READY_NO_DRIVER && !on_bus ? 0 : missing;
 }
 
 /* ---- starting -------------------------------------------------------------------------------------------------- */
@@ -48,6 +61,7 @@ static int enter(void *context)
             close(tg_keeper_fd(g->devices.list[i].keeper));
     if (d->visible[0] && setenv("CUDA_VISIBLE_DEVICES", d->visible, 1) < 0)
         return -ENOMEM;
+    topology_own_memory(g, d->number);
     listen_inherit_drop();
     tls_store_close(g->tls);
     return gateway_drop_privileges(g->config.process_user);
@@ -69,7 +83,7 @@ static int start_process(struct gateway *g, struct device *d, const struct tg_ex
     return tg_keeper_start(&k, &g->shared, &d->keeper);
 }
 
-static int start_one(struct gateway *g, struct device *d)
+static void start_one(struct gateway *g, struct device *d)
 {
     struct tg_doorbell *workers[ADMISSION_WORKERS_MAX];
     struct tg_executor_options o = executors_options(g, d->number, workers);
@@ -82,10 +96,10 @@ static int start_one(struct gateway *g, struct device *d)
     bool process = g->devices.process;
     int rc = process ? start_process(g, d, &o) : tg_executor_create(&o, &d->executor, &why);
     if (rc == 0)
-        return 0;
+        return;
     log_error("device %s cannot be opened: %s", d->name, why.message[0] ? why.message : strerror(-rc));
-    atomic_store_explicit(&d->reasons, process ? READY_KEEPER_LOST : READY_DEVICE_WITHDRAWN, memory_order_relaxed);
-    return rc;
+    atomic_store_explicit(&d->reasons, process ? READY_KEEPER_LOST : READY_DEVICE_WITHDRAWN,
+                          memory_order_relaxed);
 }
 
 int devices_make_room(struct gateway *g)
@@ -124,12 +138,17 @@ static void give_up_if_told(struct gateway *g)
     kill(getpid(), SIGTERM);
 }
 
-static bool has_none_left(const struct gateway *g, uint32_t out)
+static bool has_none_left(const struct tg_instance *in, uint32_t out)
 {
+    return tg_instance_devices(in) && !(tg_instance_devices(in) & ~out);
+}
+
+static bool any_has_none_left(const struct gateway *g, uint32_t out)
+{
+    bool any = false;
     for (uint32_t i = 0; i < g->instance_count; i++)
-        if (tg_instance_devices(g->instances[i]) && !(tg_instance_devices(g->instances[i]) & ~out))
-            return true;
-    return false;
+        any |= has_none_left(g->instances[i], out);
+    return any;
 }
 
 /* Until the first of those withdrawn is tried again; 0: none is. */
@@ -149,11 +168,17 @@ static void wake_control(const struct gateway *g)
         log_error("cannot wake the control thread: %s", strerror(errno));
 }
 
-static void tell_spare(struct gateway *g, bool none_left)
+/* Once for as long as it holds, with what comes of it for each. */
+static void tell_none_left(struct gateway *g, uint32_t out)
 {
-    if (none_left && !g->devices.spare_told)
-        log_warn("no device is left for some runners: where executor.device is auto, the cpu stands in");
-    g->devices.spare_told = none_left;
+    bool told = g->devices.none_left_told;
+    for (uint32_t i = 0; i < g->instance_count && !told; i++) {
+        const struct tg_instance *in = g->instances[i];
+        if (has_none_left(in, out))
+            log_warn("runner.%s: no device is left: %s", in->name,
+                     in->executors & 1 ? "the cpu stands in" : "its tasks are refused");
+    }
+    g->devices.none_left_told = any_has_none_left(g, out);
 }
 
 /* From the state of each device to what workers, balancers and directories are to know. */
@@ -172,7 +197,7 @@ static void add_up(struct gateway *g)
     atomic_store_explicit(&g->admission.devices_out, out, memory_order_relaxed);
     atomic_store_explicit(&g->devices.up, g->devices.count - (uint32_t)__builtin_popcount(out), memory_order_relaxed);
     ready_change(&g->admission, reasons, DEVICE_REASONS);
-    tell_spare(g, has_none_left(g, out));
+    tell_none_left(g, out);
 }
 
 static uint32_t reasons_in(const struct tg_keeper_news *news)
@@ -192,8 +217,8 @@ static void say(const struct device *d, const struct tg_keeper_news *news)
     if (news->state == TG_KEEPER_UP)
         log_warn("device %s: %s", d->name, news->text);
     else if (news->state == TG_KEEPER_WITHDRAWN)
-        log_error("device_withdrawn: %s: the executor process died too often, last: %s; next try in %u ms", d->name,
-                  news->text, news->retry_ms);
+        log_error("device_withdrawn: %s: given up for now, the executor process died: %s; next try in %u ms",
+                  d->name, news->text, news->retry_ms);
     else
         log_error("device_restarting: %s: the executor process died: %s", d->name, news->text);
 }
@@ -205,13 +230,26 @@ static void take(struct device *d, const struct tg_keeper_news *news)
     atomic_store_explicit(&d->reasons, reasons_in(news), memory_order_relaxed);
 }
 
+static bool leaving(const struct gateway *g)
+{
+    return atomic_load_explicit(&g->devices.leaving, memory_order_acquire);
+}
+
 static void lose_keeper(struct gateway *g, struct device *d)
 {
     d->retry_ms = 0;
     atomic_store_explicit(&d->reasons, READY_KEEPER_LOST, memory_order_relaxed);
-    if (!atomic_load_explicit(&g->devices.leaving, memory_order_acquire))
+    if (!leaving(g))
         log_error("keeper_lost: %s: the keeper of the executor process is gone; nothing is sent there until a restart",
                   d->name);
+}
+
+/* Nobody else takes from its lanes any more. */
+static void refuse_rows(struct gateway *g, const struct device *d)
+{
+    struct tg_doorbell *workers[ADMISSION_WORKERS_MAX];
+    struct tg_executor_options o = executors_options(g, d->number, workers);
+    tg_keeper_refuse(d->keeper, &o);
 }
 
 /* Returns false once there will be no more. */
@@ -225,32 +263,61 @@ static bool hear(struct gateway *g, struct device *d)
     } else {
         lose_keeper(g, d);
     }
-    if (atomic_load_explicit(&g->devices.leaving, memory_order_acquire)) /* no news for anybody any more */
+    if (leaving(g)) /* no news for anybody any more */
         return heard;
     add_up(g);
     wake_control(g);
-    if (has_none_left(g, atomic_load_explicit(&g->admission.devices_out, memory_order_relaxed)))
+    if (any_has_none_left(g, atomic_load_explicit(&g->admission.devices_out, memory_order_relaxed)))
         give_up_if_told(g);
     return heard;
+}
+
+/* A device in a thread is opened again by its executor, which also logs it. */
+static void look_at_thread(struct gateway *g, struct device *d)
+{
+    uint32_t reasons = tg_executor_lost(d->executor) ? READY_DEVICE_LOST : 0;
+    if (reasons == device_reasons(d) || leaving(g))
+        return;
+    atomic_store_explicit(&d->reasons, reasons, memory_order_relaxed);
+    add_up(g);
+    wake_control(g);
+}
+
+/* One device's turn. What is sent to one without a keeper, or was on its way there, is answered here. */
+static void attend(struct gateway *g, struct device *d, struct pollfd *p)
+{
+    if (p->fd >= 0 && p->revents && !hear(g, d))
+        p->fd = -1;
+    if (p->fd < 0 && d->keeper)
+        refuse_rows(g, d);
+    else if (d->executor)
+        look_at_thread(g, d);
+}
+
+static uint32_t count_open(const struct pollfd *p, uint32_t n)
+{
+    uint32_t open = 0;
+    for (uint32_t i = 0; i < n; i++)
+        open += p[i].fd >= 0;
+    return open;
 }
 
 static void *listen_main(void *argument)
 {
     struct gateway *g = argument;
     struct pollfd p[TG_DEVICES_MAX];
-    uint32_t n = g->devices.count, left = n;
+    uint32_t n = g->devices.count, open;
     pthread_setname_np(pthread_self(), "device");
     for (uint32_t i = 0; i < n; i++) {
-        bool told = g->devices.list[i].keeper;
-        p[i] = (struct pollfd){.fd = told ? tg_keeper_fd(g->devices.list[i].keeper) : -1, .events = POLLIN};
-        left -= !told;
+        const struct tg_keeper *k = g->devices.list[i].keeper;
+        p[i] = (struct pollfd){.fd = k ? tg_keeper_fd(k) : -1, .events = POLLIN};
     }
-    while (left > 0 && (poll(p, n, -1) >= 0 || errno == EINTR))
+    while ((open = count_open(p, n)) > 0 || !leaving(g)) {
+        if (poll(p, n, open == n ? -1 : LOOK_MS) < 0 && errno != EINTR)
+            break;
         for (uint32_t i = 0; i < n; i++)
-            if (p[i].fd >= 0 && p[i].revents && !hear(g, &g->devices.list[i])) {
-                p[i].fd = -1;
-                left--;
-            }
+            attend(g, &g->devices.list[i], &p[i]);
+    }
     return NULL;
 }
 
@@ -263,7 +330,7 @@ int devices_listen(struct gateway *g)
             if (rc < 0)
                 return rc;
         }
-    if (!all->process || all->count == 0)
+    if (all->count == 0)
         return 0;
     int rc = -pthread_create(&all->listener, NULL, listen_main, g);
     all->listening = rc == 0;
@@ -271,6 +338,16 @@ int devices_listen(struct gateway *g)
 }
 
 /* ---- the first news of all ------------------------------------------------------------------------------------- */
+
+/* A device may take a minute to open, or hang: who wants the gateway to end is not kept waiting. */
+static bool has_news(const struct device *d)
+{
+    struct pollfd p = {.fd = tg_keeper_fd(d->keeper), .events = POLLIN};
+    while (poll(&p, 1, LOOK_MS) == 0)
+        if (thread_told_to_end())
+            return false;
+    return true;
+}
 
 /* Is it up? One that is not will be tried again by its keeper. */
 static bool await_one(struct device *d)
@@ -280,6 +357,11 @@ static bool await_one(struct device *d)
         return false;
     if (!d->keeper)
         return true;
+    if (!has_news(d)) {
+        log_warn("device %s: not waited for, since the gateway is to end", d->name);
+        atomic_store_explicit(&d->reasons, READY_DEVICE_RESTARTING, memory_order_relaxed);
+        return false;
+    }
     if (tg_keeper_wait(d->keeper, &news) < 0) {
         log_error("device %s: the keeper of the executor process ended at once", d->name);
         atomic_store_explicit(&d->reasons, READY_KEEPER_LOST, memory_order_relaxed);
@@ -295,16 +377,14 @@ int devices_start(struct gateway *g)
 {
     struct devices *all = &g->devices;
     uint32_t up = 0;
-    int rc = 0;
     for (uint32_t i = 0; i < all->count; i++)
-        if (start_one(g, &all->list[i]) < 0)
-            rc = -ENODEV;
+        start_one(g, &all->list[i]);
     for (uint32_t i = 0; i < all->count; i++)
         up += await_one(&all->list[i]);
+    if (all->count > 0 && up == 0 && !gpu_may_do_without(g))
+        return -ENODEV;
     add_up(g);
-    if (all->count == 0 || up > 0 || gpu_may_do_without(g))
-        return 0;
-    return rc < 0 ? rc : -ENODEV;
+    return 0;
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------------- */

@@ -42,7 +42,8 @@ struct devices {
     struct device list[TG_DEVICES_MAX];
     uint32_t count;
     bool process;    /* processes or threads */
-    bool spare_told; /* the log has said that the cpu stands in */
+    uint32_t missing;    /* why no GPU could be had at the start, READY_* bits; fixed then */
+    bool none_left_told; /* the log has said which runners have no device left */
     pthread_t listener;
     bool listening;
     _Atomic uint32_t leaving, gave_up;
@@ -66,6 +67,10 @@ void devices_stop(struct gateway *g);
 
 /** Why it does not serve, READY_* bits; 0: it does. Thread: any. */
 uint32_t device_reasons(const struct device *d);
+/** Why the cpu serves where a GPU was welcome, READY_* bits; 0 also where nobody misses one: no driver, none
+ * on the bus. */
+uint32_t devices_missing(const struct gateway *g);
+#define DEVICE_MISSING "cuda" /* its name beside those of devices */
 void device_describe(const struct device *d, struct tg_executor_info *info);
 void device_stats(const struct device *d, struct tg_executor_stats *stats);
 struct tg_keeper_counts device_counts(const struct device *d);

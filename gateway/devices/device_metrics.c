@@ -122,14 +122,24 @@ static void export_info(const struct gateway *g, struct metrics_text *t)
     }
 }
 
+static void export_reasons_of(const char *name, uint32_t reasons, struct metrics_text *t)
+{
+    for (uint32_t r = 0; r < READY_REASONS; r++)
+        if (DEVICE_REASONS >> r & 1)
+            metrics_printf(t, "taskgate_device_reason{device=\"%s\",reason=\"%s\"} %u\n", name,
+                           ready_words[r], reasons >> r & 1);
+}
+
 static void export_reasons(const struct gateway *g, struct metrics_text *t)
 {
+    uint32_t missing = devices_missing(g);
+    if (g->devices.count == 0 && !missing)
+        return;
     head(t, "taskgate_device_reason", "gauge", "Why the device does not serve");
+    if (missing)
+        export_reasons_of(DEVICE_MISSING, missing, t);
     for (uint32_t i = 0; i < g->devices.count; i++)
-        for (uint32_t r = 0; r < READY_REASONS; r++)
-            if (DEVICE_REASONS >> r & 1)
-                metrics_printf(t, "taskgate_device_reason{device=\"%s\",reason=\"%s\"} %u\n", g->devices.list[i].name,
-                               ready_words[r], device_reasons(&g->devices.list[i]) >> r & 1);
+        export_reasons_of(g->devices.list[i].name, device_reasons(&g->devices.list[i]), t);
 }
 
 static void export_row_seconds(const struct gateway *g, struct metrics_text *t)
@@ -148,6 +158,7 @@ static void export_row_seconds(const struct gateway *g, struct metrics_text *t)
 
 void devices_export(const struct gateway *g, struct metrics_text *t)
 {
+    export_reasons(g, t);
     if (g->devices.count == 0)
         return;
     export_info(g, t);
@@ -157,6 +168,5 @@ void devices_export(const struct gateway *g, struct metrics_text *t)
             metrics_printf(t, "%s{device=\"%s\"} %.17g\n", families[f].name, g->devices.list[i].name,
                            families[f].value(g, &g->devices.list[i]));
     }
-    export_reasons(g, t);
     export_row_seconds(g, t);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which devices there are beside the cpu, and whom they serve: the GPUs, or others that play them. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include "gateway/base/log.h"
 #include "gateway/gateway.h"
+#include "gateway/task/ready.h"
 #include "gpu/runner.h"
 #include "gpu/spec.h"
 #include "gpu_probe.h"
@@ -49,19 +51,6 @@ static int without_gpu(const struct gateway *g, int rc, const char *why)
     return insists(g) || placed ? rc : 0;
 }
 
-/* What was placed on a GPU must be able to run there. */
-static int check_placed(const struct gateway *g)
-{
-    for (uint32_t i = 0; i < g->instance_count; i++) {
-        const struct tg_instance *in = g->instances[i];
-        if (in->placement == TG_PLACE_CUDA && !tg_runner_cuda_part(in->runner)) {
-            log_error("runner.%s.device = \"cuda\": a %s runner has no part for a GPU", in->name, in->runner->type);
-            return -ENOTSUP;
-        }
-    }
-    return 0;
-}
-
 /* ---- from lines of the configuration to devices ---------------------------------------------------------------- */
 
 #define ALL "all"
@@ -93,6 +82,70 @@ static int cut_line(const char *text, struct gpu_line *line)
     return 0;
 }
 
+/* ---- what needs no look at the machine --------------------------------------------------------------- */
+
+/* What was placed on a GPU must be able to run there. */
+static int check_placed(const struct gateway *g)
+{
+    if (!allowed(g) && find_placed(g))
+        return without_gpu(g, -EINVAL, "executor.device leaves no GPU to it");
+    for (uint32_t i = 0; i < g->instance_count; i++) {
+        const struct tg_instance *in = g->instances[i];
+        if (in->placement == TG_PLACE_CUDA && !tg_runner_cuda_part(in->runner)) {
+            log_error("runner.%s.device = \"cuda\": a %s runner has no part for a GPU", in->name,
+                      in->runner->type);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static bool named_before(const struct config_listen *lines, uint32_t i, const struct gpu_line *line)
+{
+    struct gpu_line earlier;
+    for (uint32_t k = 0; k < i; k++)
+        if (cut_line(lines->address[k], &earlier) == 0 && strcasecmp(earlier.device, line->device) == 0)
+            return true;
+    return false;
+}
+
+static int refuse_twice(const char *device)
+{
+    log_error("executor.gpu: %s is named twice", device);
+    return -EINVAL;
+}
+
+static int check_line(const struct config_listen *lines, uint32_t i)
+{
+    struct gpu_line line;
+    if (cut_line(lines->address[i], &line) < 0) {
+        log_error("executor.gpu: \"%s\" is too long, or names no device", lines->address[i]);
+        return -EINVAL;
+    }
+    return named_before(lines, i, &line) ? refuse_twice(line.device) : 0;
+}
+
+static int check_mode(const struct gateway *g)
+{
+    if (allowed(g) || g->config.executor_mode != CONFIG_EXECUTOR_INLINE ||
+        g->config.executor_device_settings.count <= 1)
+        return 0;
+    log_error("executor.device_settings: several devices need threads or processes of their own, and "
+              "executor.mode is inline");
+    return -EINVAL;
+}
+
+int gpu_check(const struct gateway *g)
+{
+    const struct config_listen *lines = &g->config.executor_gpu;
+    int rc = check_placed(g);
+    for (uint32_t i = 0; rc == 0 && i < lines->count; i++)
+        rc = check_line(lines, i);
+    return rc == 0 ? check_mode(g) : rc;
+}
+
+/* ---- the devices themselves -------------------------------------------------------------------------- */
+
 /* The one of those seen that is meant, by index or by the beginning of its UUID; NULL: none, several, part of one. */
 static const struct tg_device_info *find_seen(const struct gpu_probe *p, const char *device)
 {
@@ -119,18 +172,17 @@ static bool taken(const struct gateway *g, const char *visible)
 }
 
 /*
- * In a process of its own a device is the only one that the driver shows, hence number 0: that also reaches parts of a
- * GPU (MIG), of which a process sees but one. One that was not seen is tried all the same: it may come back.
+ * In a process of its own a device is the only one that the driver shows, hence number 0: that also reaches
+ * parts of a GPU (MIG), of which a process sees but one. One that is not there is tried all the same: it may
+ * come back.
  */
 static int add_gpu(struct gateway *g, const struct gpu_line *line, const char *device,
                    const struct tg_device_info *seen)
 {
-    char spec[DEVICE_SPEC_BYTES];
-    const char *visible = seen && seen->gpu[0] ? seen->gpu : device;
-    if (taken(g, visible)) {
-        log_error("executor.gpu: %s is named twice", device);
-        return -EINVAL;
-    }
+    char spec[DEVICE_SPEC_BYTES], name[GPU_NAME_BYTES];
+    const char *visible = gpu_visible_name(device, seen, name);
+    if (taken(g, visible))
+        return refuse_twice(device);
     snprintf(spec, sizeof(spec), "device=%s%s", g->devices.process ? "0" : visible, line->rest);
     struct device *d = device_add(g, "cuda", spec, visible);
     if (!d) {
@@ -139,21 +191,30 @@ static int add_gpu(struct gateway *g, const struct gpu_line *line, const char *d
     }
     if (seen)
         snprintf(d->bus, sizeof(d->bus), "%s", seen->bus);
-    if (!seen && strncasecmp(device, "MIG-", 4) != 0)
+    if (!seen)
         log_warn("device %s: no GPU is \"%s\" now; `nvidia-smi -L` shows those that there are", d->name, device);
     return 0;
+}
+
+/* What the first look does not show may be there all the same: a process sees one part of a GPU (MIG), and
+ * nothing of what the environment hides. */
+static int add_named(struct gateway *g, const struct gpu_probe *p, const struct gpu_line *line)
+{
+    const struct tg_device_info *seen = find_seen(p, line->device);
+    if (seen || !g->devices.process || !isalpha((unsigned char)line->device[0]))
+        return add_gpu(g, line, line->device, seen);
+    struct gpu_probe alone = gpu_probe_apart(line->device);
+    return add_gpu(g, line, line->device, alone.rc == 0 && alone.count == 1 ? &alone.seen[0] : NULL);
 }
 
 static int add_line(struct gateway *g, const struct gpu_probe *p, const char *text)
 {
     struct gpu_line line;
-    if (cut_line(text, &line) < 0) {
-        log_error("executor.gpu: \"%s\" is too long, or names no device", text);
-        return -EINVAL;
-    }
+    int rc = cut_line(text, &line);
+    if (rc < 0)
+        return rc; /* gpu_check() has said why */
     if (strcmp(line.device, ALL) != 0)
-        return add_gpu(g, &line, line.device, find_seen(p, line.device));
-    int rc = 0;
+        return add_named(g, p, &line);
     for (uint32_t i = 0; rc == 0 && i < p->count; i++)
         rc = add_gpu(g, &line, p->seen[i].gpu, &p->seen[i]);
     return rc;
@@ -195,13 +256,12 @@ static bool place(const struct gateway *g, struct tg_instance *in)
 static int choose_gpus(struct gateway *g)
 {
     bool any = false;
-    int rc = check_placed(g);
-    if (rc < 0)
-        return rc;
-    struct gpu_probe p = gpu_probe_apart();
-    if (p.rc < 0)
+    struct gpu_probe p = gpu_probe_apart(NULL);
+    if (p.rc < 0) {
+        g->devices.missing = ready_named(p.why.field) & DEVICE_REASONS;
         return without_gpu(g, p.rc, p.why.message);
-    rc = add_gpus(g, &p);
+    }
+    int rc = add_gpus(g, &p);
     for (uint32_t i = 0; rc == 0 && i < g->instance_count; i++)
         any |= place(g, g->instances[i]);
     if (!any)
@@ -213,26 +273,20 @@ static int choose_gpus(struct gateway *g)
  * Devices that play GPUs: so that every failure can be seen without one. They serve all runners but those that are to be
  * computed on the cpu, where it is not the cpu that they are.
  */
-static int choose_others(struct gateway *g)
+static void choose_others(struct gateway *g)
 {
     static const char *const names[] = {[CONFIG_DEVICE_NULL] = "null", [CONFIG_DEVICE_FAULT] = "fault"};
     const struct config_listen *settings = &g->config.executor_device_settings;
     uint32_t device = g->config.executor_device;
     const char *name = device < TG_ARRAY_SIZE(names) && names[device] ? names[device] : "cpu";
-    if (g->config.executor_mode == CONFIG_EXECUTOR_INLINE && settings->count > 1) {
-        log_error("executor.device_settings: several devices need threads or processes of their own, and executor.mode is "
-                  "inline");
-        return -EINVAL;
-    }
     if (!g->devices.process && settings->count <= 1)
-        return 0;
+        return;
     device_add(g, name, settings->count > 0 ? settings->address[0] : "", "");
     for (uint32_t i = 1; i < settings->count; i++)
         device_add(g, name, settings->address[i], "");
     for (uint32_t i = 0; i < g->instance_count; i++)
         if (g->instances[i]->placement != TG_PLACE_CPU || strcmp(name, "cpu") == 0)
             g->instances[i]->executors = all_devices(g);
-    return 0;
 }
 
 int gpu_choose(struct gateway *g)
@@ -242,12 +296,11 @@ int gpu_choose(struct gateway *g)
     g->devices.process = mode == CONFIG_EXECUTOR_PROCESS || (mode == CONFIG_EXECUTOR_AUTO && allowed(g));
     if (allowed(g))
         rc = choose_gpus(g);
-    else if (find_placed(g))
-        rc = without_gpu(g, -EINVAL, "executor.device leaves no GPU to it");
     if (rc < 0 || g->devices.count > 0)
         return rc;
     g->devices.process = mode == CONFIG_EXECUTOR_PROCESS;
-    return choose_others(g);
+    choose_others(g);
+    return 0;
 }
 
 void gpu_describe(struct gateway *g, const struct machine *m)

@@ -6,16 +6,22 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "gateway/base/thread.h"
 
-#define PROBE_MS 30000 /* a driver that takes longer to say what there is will not serve either */
+#define PROBE_MS 30000     /* a driver that takes longer to say what there is will not serve either */
+#define PROBE_LOOK_MS 250 /* who wants the gateway to end meanwhile is not kept waiting */
 
-static void probe_and_tell(int fd)
+static void probe_and_tell(const char *visible, int fd)
 {
     struct gpu_probe p = {0};
     const struct tg_backend *cuda = tg_backend_find("cuda");
+    if (visible && setenv("CUDA_VISIBLE_DEVICES", visible, 1) < 0)
+        _exit(1);
     p.rc = cuda->probe(&p.why);
     if (p.rc == 0)
         p.count = cuda->list(p.seen, TG_ARRAY_SIZE(p.seen));
@@ -26,13 +32,31 @@ static void probe_and_tell(int fd)
 static void listen_to_probe(int fd, struct gpu_probe *p)
 {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
-    if (poll(&wait, 1, PROBE_MS) == 1 && read(fd, p, sizeof(*p)) == (ssize_t)sizeof(*p))
+    int rc = 0;
+    for (int ms = 0; rc == 0 && ms < PROBE_MS && !thread_told_to_end(); ms += PROBE_LOOK_MS)
+        rc = poll(&wait, 1, PROBE_LOOK_MS);
+    if (rc == 1 && read(fd, p, sizeof(*p)) == (ssize_t)sizeof(*p))
         return;
     p->rc = -EIO;
-    tg_error_set(&p->why, "no_driver", "the driver died or did not answer when it was asked for GPUs");
+    tg_error_set(&p->why, "device_lost", "%s",
+                 thread_told_to_end() ? "the driver has not answered yet, and the gateway is to end"
+                                      : "the driver died or did not answer when it was asked for GPUs");
 }
 
-struct gpu_probe gpu_probe_apart(void)
+/* The UUID of a part of a GPU (MIG) is written as one of a GPU; only the part's model tells, "... MIG
+ * 1g.10gb". */
+const char *gpu_visible_name(const char *device, const struct tg_device_info *seen,
+                             char name[static GPU_NAME_BYTES])
+{
+    static const char gpu[] = "GPU-", mig[] = "MIG-";
+    if (!seen || strncmp(seen->gpu, gpu, strlen(gpu)) != 0 || strncasecmp(device, mig, strlen(mig)) == 0)
+        return device;
+    snprintf(name, GPU_NAME_BYTES, "%s%.91s", strstr(seen->name, " MIG ") ? mig : gpu,
+             seen->gpu + strlen(gpu));
+    return name;
+}
+
+struct gpu_probe gpu_probe_apart(const char *visible)
 {
     struct gpu_probe p = {.rc = -EIO};
     int ends[2];
@@ -42,7 +66,7 @@ struct gpu_probe gpu_probe_apart(void)
     }
     pid_t pid = fork();
     if (pid == 0)
-        probe_and_tell(ends[1]);
+        probe_and_tell(visible, ends[1]);
     close(ends[1]);
     if (pid < 0)
         tg_error_set(&p.why, "", "%s", strerror(errno));

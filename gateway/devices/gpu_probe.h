@@ -15,9 +15,19 @@ struct gpu_probe {
 _Static_assert(sizeof(struct gpu_probe) <= 4096, "it passes through a pipe in one piece");
 
 /**
- * By a process of its own: who has asked the driver once cannot leave it to another process any more. A driver that does
- * not answer in time counts as none. Thread: while there is only one.
+ * By a process of its own: who has asked the driver once cannot leave it to another process any more. A
+ * driver that does not answer in time counts as none. Thread: while there is only one.
+ * @visible  instead of CUDA_VISIBLE_DEVICES; NULL: as it is
  */
-struct gpu_probe gpu_probe_apart(void);
+struct gpu_probe gpu_probe_apart(const char *visible);
+
+#define GPU_NAME_BYTES 96
+
+/**
+ * What CUDA_VISIBLE_DEVICES takes for the device that the operator calls so and that a look has shown as
+ * @seen, or not (NULL). Returns @device, or @name filled in.
+ */
+const char *gpu_visible_name(const char *device, const struct tg_device_info *seen,
+                             char name[static GPU_NAME_BYTES]);
 
 #endif

@@ -21,19 +21,38 @@ static bool whole_pages(void *base, size_t bytes, void **first, size_t *len)
     return *len > 0;
 }
 
+struct node_mask {
+    unsigned long words[NODES_MAX / LONG_BITS];
+};
+
+static struct node_mask mask_of(uint32_t node)
+{
+    struct node_mask mask = {0};
+    mask.words[node / LONG_BITS] = 1ul << node % LONG_BITS;
+    return mask;
+}
+
 /* Preferred rather than bound: on a full node a far page is better than none. By number, since the C library has no
  * call for it and libnuma would be one library more. */
 int memory_prefer_node(void *base, size_t bytes, uint32_t node)
 {
-    unsigned long mask[NODES_MAX / LONG_BITS] = {0};
     void *first;
     size_t len;
     if (node >= NODES_MAX)
         return -EINVAL;
     if (!whole_pages(base, bytes, &first, &len))
         return 0;
-    mask[node / LONG_BITS] = 1ul << node % LONG_BITS;
-    long rc = syscall(SYS_mbind, first, len, MPOL_PREFERRED, mask, (unsigned long)NODES_MAX + 1, 0ul);
+    struct node_mask mask = mask_of(node);
+    long rc = syscall(SYS_mbind, first, len, MPOL_PREFERRED, mask.words, (unsigned long)NODES_MAX + 1, 0ul);
+    return rc < 0 ? -errno : 0;
+}
+
+int memory_prefer_node_always(uint32_t node)
+{
+    if (node >= NODES_MAX)
+        return -EINVAL;
+    struct node_mask mask = mask_of(node);
+    long rc = syscall(SYS_set_mempolicy, MPOL_PREFERRED, mask.words, (unsigned long)NODES_MAX + 1);
     return rc < 0 ? -errno : 0;
 }
 

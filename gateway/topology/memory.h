@@ -11,6 +11,10 @@
  */
 int memory_prefer_node(void *base, size_t bytes, uint32_t node);
 
+/** Prefer this node for all that the calling thread, and those that it starts or forks from now on, come to
+ * touch. */
+int memory_prefer_node_always(uint32_t node);
+
 /** Ask for huge pages there. Returns 0 or negative errno. Thread: any. */
 int memory_huge_pages(void *base, size_t bytes);
 

@@ -193,8 +193,12 @@ static void choose_workers(struct planner *p)
     const struct machine_nics *nics = &p->wish->nics;
     for (uint32_t i = 0; i < p->plan->worker_count; i++) {
         int nic = nics->count ? nics->device[i % nics->count] : -1;
-        choose(p, &p->plan->workers[i], nic, executors_node(p, i),
+        uint64_t near = executors_node(p, i);
+        struct topology_seat *seat = &p->plan->workers[i];
+        choose(p, seat, nic, near,
                p->plan->executor_count ? "a core of its own, near its executor" : "a core of its own");
+        if (nic < 0 && near != 0 && seat->node >= 0 && !(near >> seat->node & 1))
+            say(seat->reason, "a core of its own, none is left near its executor");
     }
 }
 

@@ -55,11 +55,20 @@ static void print_node(FILE *out, const struct machine *m, const struct topology
     print_tenants(out, m, plan, node);
 }
 
-static void print_floating(FILE *out, const struct topology_seat *seats, uint32_t count, const char *what)
+/* Whoever moves about has a GPU, and memory, all the same. */
+static void print_floating(FILE *out, const struct machine *m, const struct topology_seat *seats,
+                           uint32_t count, const char *what)
 {
-    for (uint32_t i = 0; i < count; i++)
-        if (seats[i].cpu < 0)
-            fprintf(out, "  %s %u: %s\n", what, i, seats[i].reason);
+    for (uint32_t i = 0; i < count; i++) {
+        if (seats[i].cpu >= 0)
+            continue;
+        fprintf(out, "  %s %u: %s", what, i, seats[i].reason);
+        if (seats[i].device >= 0)
+            fprintf(out, ", drives GPU %s", m->devices[seats[i].device].bus);
+        if (seats[i].node >= 0)
+            fprintf(out, ", rows on node %u", m->nodes[seats[i].node].number);
+        fputc('\n', out);
+    }
 }
 
 static void print_rest(FILE *out, const struct machine *m, const struct topology_plan *plan)
@@ -67,8 +76,8 @@ static void print_rest(FILE *out, const struct machine *m, const struct topology
     char list[LIST_BYTES];
     if (m->node_count > 1)
         print_devices(out, m, -1);
-    print_floating(out, plan->executors, plan->executor_count, "executor");
-    print_floating(out, plan->workers, plan->worker_count, "worker");
+    print_floating(out, m, plan->executors, plan->executor_count, "executor");
+    print_floating(out, m, plan->workers, plan->worker_count, "worker");
     fprintf(out, "%s: cpus %s (%s)\n", plan->executor_count ? "other threads" : "other threads (executors run inline)",
             cpu_list_format(&plan->others, list, sizeof(list)), plan->others_reason);
 }

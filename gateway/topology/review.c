@@ -64,9 +64,11 @@ static void review_quota(struct reviewer *r)
 {
     uint32_t threads = seat_count(r), quota = r->machine->quota_milli;
     if (quota > 0 && threads * 1000 > quota)
-        object(r, "raise the quota (CPUQuota=, --cpus), or lower server.workers",
-               "a quota of %u.%02u cpus for %u threads: each is stopped for part of the time", quota / 1000,
-               quota % 1000 / 10, threads);
+        object(r,
+               threads > 1 ? "raise the quota (CPUQuota=, --cpus), or lower server.workers"
+                           : "raise the quota (CPUQuota=, --cpus)",
+               "a quota of %u.%02u cpus for %u thread%s: all are stopped for part of the time", quota / 1000,
+               quota % 1000 / 10, PLURAL(threads));
 }
 
 static void review_cores(struct reviewer *r)

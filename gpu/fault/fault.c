@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 #include "settings.h"
 
@@ -130,11 +131,19 @@ static struct tg_device *allocate(const struct tg_device_options *o, const struc
     return d;
 }
 
+static void take_time(uint64_t ms)
+{
+    const struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000 * 1000000)};
+    nanosleep(&t, NULL);
+}
+
 static int fault_open(const struct tg_device_options *o, struct tg_device **device, struct tg_error *why)
 {
     struct tg_fault_settings settings;
     int rc = tg_fault_settings_parse(o->spec, &settings, why);
 
+    if (rc == 0 && settings.open_ms > 0)
+        take_time(settings.open_ms);
     if (rc == 0 && settings.open_fail) {
         tg_error_set(why, "", "fault: open_fail is set");
         rc = -(int)settings.error;

@@ -118,6 +118,9 @@ void tg_executor_stop(struct tg_executor *ex);
 
 void tg_executor_stats(const struct tg_executor *ex, struct tg_executor_stats *stats);
 
+/** Is the device lost, and not open again yet? Turns and threads: a process ends with its device. Thread: any. */
+bool tg_executor_lost(const struct tg_executor *ex);
+
 struct tg_executor_info {
     const char *backend;
     char device[64];

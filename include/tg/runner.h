@@ -173,6 +173,7 @@ struct tg_runner {
     /**
      * Compute. Each row starts with status TG_OK and out_len = out_stride; set what differs.
      * Returns 0, or negative errno: then every row of the batch fails with TG_BACKEND.
+     * Rows may run twice (after a fault that passes, or when a device's process died): no effects but their outputs.
      * NULL: the runner computes on an NVIDIA device only, and brings `cuda`.
      * Thread: any of the device's; several at once.
      */

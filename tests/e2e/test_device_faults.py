@@ -8,7 +8,7 @@ import unittest
 import exposition
 import harness
 from client import ECHO, get, noop
-from faulty import CONFIG, Faulty, parent_of
+from faulty import CONFIG, Faulty, children_of, parent_of
 from gateway import Gateway, wait_for
 
 HANG = "--executor.hang_ms=2500"  # no batch takes that long because the machine has other work
@@ -60,10 +60,12 @@ class Deaths(Faulty, unittest.TestCase):
 
     def test_a_sticky_error_takes_the_process_with_it(self):
         self.assertEqual(self.die_of("fail=20;fault=sticky"), {200: 400})
-        self.assertIn("the device is lost", self.g.log())
+        self.assertIn("a sticky error while running echo", self.g.log())
+        self.assertNotIn("lost", self.g.log())
 
     def test_a_lost_device_takes_the_process_with_it(self):
         self.assertEqual(self.die_of("fail=20;fault=lost"), {200: 400})
+        self.assertIn("the device is lost while running echo", self.g.log())
 
     def test_a_batch_that_never_ends_is_killed(self):
         self.assertEqual(self.die_of("hang=20", HANG, tasks=20), {200: 80})
@@ -89,6 +91,17 @@ class Deaths(Faulty, unittest.TestCase):
         answer = self.g.task(ECHO, 1)
         self.assertEqual((answer.status, answer.json()["code"]), (502, "backend_error"))
         self.assertEqual(self.count("taskgate_executor_deaths_total"), 0)
+        self.assert_reconciled()
+        self.g.stop()
+
+    def test_one_that_dies_at_once_makes_no_storm(self):
+        began = time.monotonic()
+        self.start(settings="cpu;abort=1")
+        self.load(tasks=3)
+        self.assertEqual(sum(self.join_load().values()), 12)
+        deaths = self.count("taskgate_executor_deaths_total")
+        self.assertGreater(deaths, 3)
+        self.assertLessEqual(deaths, (time.monotonic() - began) * 4 + 1, "a birth each 250 ms")
         self.assert_reconciled()
         self.g.stop()
 
@@ -176,6 +189,20 @@ class Withdrawal(Faulty, unittest.TestCase):
         self.assertEqual(self.g.wait(), 4)
         self.assertIn("device_withdrawn", self.g.log())
 
+    def test_one_that_hangs_while_it_is_opened_is_killed_and_tried_again(self):
+        self.start("--executor.start_ms=3000", "--executor.retry_ms=600000", deaths_max=1, settings="cpu;open_ms=600000|cpu")
+        self.assertRegex(self.g.log(), r"device fault0 cannot be opened: it has been opening its device for \d+ ms: killed")
+        wait_for(lambda: "device_withdrawn: fault0" in self.g.log(), 60, "the withdrawal")
+        self.assert_served()
+        self.g.stop()
+
+    def test_a_start_that_waits_for_a_device_can_be_ended(self):
+        self.start(settings="cpu;open_ms=600000", ready=False)
+        wait_for(lambda: children_of(self.g.process.pid, "keeper") and self.executor(), 60, "a process that opens it")
+        self.g.signal(signal.SIGTERM)
+        self.assertEqual(self.g.wait(), 1)
+        self.assertIn("not waited for, since the gateway is to end", self.g.log())
+
     def test_a_device_that_cannot_be_opened_at_all_ends_the_start(self):
         g = Gateway("--executor.mode=process", "--executor.device=fault",
                     "--executor.device_settings=cpu;open_fail", config=CONFIG, ready=False)
@@ -192,6 +219,25 @@ class Family(Faulty, unittest.TestCase):
         wait_for(lambda: self.readiness() == ["keeper_lost"], 60, "the news")
         wait_for(lambda: parent_of(executor)[0] is None, 60, "the executor to go with its keeper")
         self.assertEqual(self.g.task(ECHO, 1).json()["code"], "device_unavailable")
+        self.g.stop()
+
+    def test_giving_up_counts_a_lost_keeper(self):
+        self.start("--executor.when_withdrawn=exit")
+        os.kill(self.keeper(), signal.SIGKILL)
+        self.assertEqual(self.g.wait(), 4)
+        self.assertIn("keeper_lost: fault0", self.g.log())
+
+    def test_what_a_lost_keepers_executor_had_is_answered_at_once(self):
+        self.start()
+        with self.g.client() as c:
+            c.send(noop(60000))
+            wait_for(lambda: self.count("taskgate_batches_inflight") == 1, 60, "a batch")
+            os.kill(self.keeper(), signal.SIGKILL)
+            answer = c.read()
+        self.assertEqual((answer.status, answer.json()["code"]), (503, "device_unavailable"), answer)
+        self.assertEqual(self.count("taskgate_batches_inflight"), 0)
+        self.assertEqual(self.count("taskgate_rows_failed_total"), 1)
+        self.assert_reconciled()
         self.g.stop()
 
     def test_they_go_with_the_gateway(self):
@@ -221,7 +267,7 @@ class Family(Faulty, unittest.TestCase):
 class Probes(unittest.TestCase):
     def test_balancers_are_told_and_the_metrics_agree(self):
         for mode in ("inline", "thread", "process"):
-            with self.subTest(mode=mode), Gateway("--executor.mode=" + mode, config=CONFIG) as g:
+            with self.subTest(mode=mode), Gateway("--executor.mode=" + mode, "--executor.device=cpu", config=CONFIG) as g:
                 self.assertEqual(g.ask(get("/healthz")).json(), {"status": "ok"})
                 self.assertEqual(g.ask(get("/readyz")).json(), {"ready": True, "reasons": []})
                 self.assertEqual(g.ask(get("/readyz", method="HEAD")).status, 200)

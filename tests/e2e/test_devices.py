@@ -71,6 +71,19 @@ class Sharing(Several, unittest.TestCase):
         self.assert_shared(3)
         self.g.stop()
 
+    def test_of_one_in_a_thread_that_is_lost_readiness_tells(self):
+        self.start("--executor.mode=thread", settings="cpu;fail=1;every;fault=lost|cpu")
+        self.load(clients=8)  # it is opened once a second, and lost at once
+        wait_for(lambda: self.degraded() == {"fault0": ["device_lost"]}, 60, "the news")
+        self.assertEqual(self.readiness(), [])
+        wait_for(lambda: self.of_device("up", 0) == 0, 60, "the metric")
+        total = self.join_load()
+        self.assertLessEqual(set(total), {200, 502}, total)
+        self.assertIn("device fault: the device is lost while running echo", self.g.log())
+        wait_for(lambda: self.degraded() == {}, 60, "it to be back")
+        self.assert_reconciled()
+        self.g.stop()
+
     def test_a_slow_one_gets_less(self):
         self.start(settings="cpu;delay_ms=2|cpu;delay_ms=60")
         self.load(clients=16, tasks=60)
@@ -92,7 +105,7 @@ class Sharing(Several, unittest.TestCase):
         g = Gateway("--executor.mode=inline", "--executor.device=null", "--executor.device_settings=service_us=1|service_us=2",
                     ready=False)
         self.g = g
-        self.assertEqual(g.wait(), 1)
+        self.assertEqual(g.wait(), 78)
         self.assertIn("need threads or processes of their own", g.log())
 
     def test_a_file_lists_them(self):
@@ -128,7 +141,7 @@ class Deaths(Several, unittest.TestCase):
         self.g.stop()
 
     def test_while_one_hangs_the_others_serve(self):
-        self.start("--executor.hang_ms=3000", settings="cpu|cpu;hang=20")
+        self.start("--executor.hang_ms=3000", settings="cpu|cpu;stuck=20")
         watch = Watch(self)
         self.load(clients=4, tasks=100)
         watch.start()
@@ -230,6 +243,8 @@ class Withdrawal(Several, unittest.TestCase):
         wait_for(lambda: self.readiness() == ["device_withdrawn"], 60, "readiness to go")
         self.assertEqual(self.g.task(ECHO, 1).status, 503)
         self.assertEqual(self.g.task(NOOP, {}).status, 200)
+        self.assertIn("runner.echo: no device is left: its tasks are refused", self.g.log())
+        self.assertNotIn("runner.noop: no device", self.g.log())
         self.assert_reconciled()
         self.g.stop()
 
@@ -263,6 +278,19 @@ class Family(Several, unittest.TestCase):
         self.load(clients=4, tasks=50)
         self.assertEqual(self.join_load(), {200: 200})
         self.assertRegex(self.g.log(), "keeper_lost: fault0: ")
+        self.g.stop()
+
+    def test_what_waits_for_one_whose_keeper_is_killed_is_run_by_another(self):
+        self.start("--executor.hang_ms=600000", "--runner.echo.max_batch=1", "--runner.echo.streams=1",
+                   settings="cpu;hang=1|cpu")
+        clients = [self.g.client() for _ in range(20)]
+        for n, c in enumerate(clients):
+            c.send(post_task(ECHO, n, constraints={"timeout_ms": 60000}))
+        wait_for(lambda: self.of_device("batches_inflight", 0) == 1, 60, "one that hangs")
+        wait_for(lambda: self.count("taskgate_tasks_accepted_total") == 20, 60, "all to be there")
+        os.kill(self.keeper(0), signal.SIGKILL)
+        self.assertEqual(sorted(c.read().status for c in clients), [200] * 19 + [503], "the one that was on the device")
+        self.assert_reconciled()
         self.g.stop()
 
 

@@ -5,7 +5,7 @@ import os
 import unittest
 
 import harness
-from client import ECHO, NOOP
+from client import ECHO, NOOP, get
 from faulty import Faulty
 from gateway import Gateway, run_once, wait_for
 from test_telemetry import FAKE_NVML, Script
@@ -69,18 +69,27 @@ class Choice(Emulated, unittest.TestCase):
         self.assertEqual(self.uuids(), [uuid(2), uuid(1)])
         self.g.stop()
 
+    def test_one_that_the_environment_hides_is_taken_if_it_is_named(self):
+        self.start(gpu="device=0|device=" + uuid(2), env={"CUDA_VISIBLE_DEVICES": "0"})
+        self.assertEqual(self.uuids(), [uuid(0), uuid(2)])
+        self.assertNotIn("no GPU is", self.g.log())  # as parts of GPUs (MIG) are, of which a process sees one
+        self.share()
+        self.g.stop()
+
     def test_one_that_is_not_there_is_named_and_the_others_serve(self):
         self.start(gpu="device=1|device=GPU-00000000-0000-0000-0000-000000000077")
         self.share()
         self.assertFalse(self.up(1))
         self.assertEqual(self.readiness(), [])
+        degraded = self.g.ask(get("/readyz", "Connection: close")).json()["degraded"]
+        self.assertEqual(degraded, [{"device": "cuda1", "reasons": ["device_withdrawn", "no_device"]}])
         self.assertRegex(self.g.log(), "device cuda1: no GPU is .*77")
         self.assertRegex(self.g.log(), "device cuda1 cannot be opened: ")
         self.g.stop()
 
     def test_one_named_twice_is_an_error(self):
         self.start(gpu="device=1|device=" + uuid(1), ready=False)
-        self.assertEqual(self.g.wait(), 1)
+        self.assertEqual(self.g.wait(), 78)
         self.assertIn("is named twice", self.g.log())
 
     def test_topo_shows_a_place_for_each(self):

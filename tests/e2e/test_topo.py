@@ -11,6 +11,7 @@ import xml.etree.ElementTree
 
 import harness
 from client import ECHO
+from faulty import children_of
 from gateway import Gateway, run_once, wait_for
 
 OK, USAGE, CONFIG = 0, 2, 78
@@ -90,6 +91,10 @@ class Described(unittest.TestCase):
             self.assertRegex(text, r"cpu \d+ +executor %d: on the node of GPU 0000:" % (i + 1))
             self.assertRegex(text, r"cpu \d+ +worker %d: on the node of card eth[01]" % i)
         self.assertEqual(len(re.findall(r"gpu 0000:\S+  NVIDIA H200", text)), 8)
+
+    def test_text_tells_of_executors_that_are_not_pinned_which_gpu_they_drive(self):
+        text = topo("--machine=" + self.path, "--topology.mode=off")
+        self.assertEqual(len(re.findall(r"executor [1-8]: not pinned, drives GPU 0000:\S+$", text, re.M)), 8)
 
     def test_the_picture_is_svg_that_needs_nothing_else(self):
         text = topo("--machine", self.path, "--svg", "--server.listen=:9484")
@@ -206,6 +211,20 @@ class Here(unittest.TestCase):
         with Gateway("--executor.mode=thread", "--topology.worker_cpus=%d" % last, "--topology.executor_cpus=%d" % first) as g:
             self.wait_threads(g, {"worker-0": {last}, "executor": {first}})
             self.assertEqual(g.task(ECHO, 1).status, 200)
+
+    @unittest.skipUnless({0, 1} <= os.sched_getaffinity(0) and os.path.exists("/proc/self/numa_maps"), "takes cpus 0 and 1, and NUMA")
+    def test_the_process_of_a_device_has_its_own_memory_on_the_node_of_its_cpu(self):
+        with tempfile.NamedTemporaryFile("wb", suffix=".xml") as f:  # two nodes, of which this machine has the first
+            f.write(subprocess.run([sys.executable, MACHINE_PY, "--packages=2", "--cores=1"], capture_output=True, check=True).stdout)
+            f.flush()
+            with Gateway("--server.workers=1", "--executor.mode=process", "--executor.device=fault", "--executor.device_settings=cpu",
+                         "--topology.worker_cpus=1", "--topology.executor_cpus=0", env={"HWLOC_XMLFILE": f.name}) as g:
+                if "no memory near its threads: Operation not permitted" in g.log():
+                    self.skipTest("no memory policies here")
+                executor = children_of(children_of(g.process.pid, "keeper")[0], "executor")[0]
+                with open("/proc/%d/numa_maps" % executor, encoding="ascii", errors="replace") as maps:
+                    policies = {line.split()[1] for line in maps if "heap" in line or "stack" in line}
+                self.assertEqual(policies, {"prefer:0"})
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 /*
  * A libcuda.so.1 without a device: the runtime that is linked into the program finds it by LD_LIBRARY_PATH and asks it as
  * it would a real driver. FAKE_CUDA_VERSION is the version it speaks (13000), FAKE_CUDA_ANSWER what it says to everything
- * else (a CUresult; 100: no device), "die" ends the process instead.
+ * else (a CUresult; 100: no device); "die" ends the process instead, and "hang" never comes back.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -20,6 +21,8 @@ static int answer(void)
     const char *text = getenv("FAKE_CUDA_ANSWER");
     if (text && strcmp(text, "die") == 0)
         abort();
+    while (text && strcmp(text, "hang") == 0)
+        pause();
     return number("FAKE_CUDA_ANSWER", 100);
 }
 

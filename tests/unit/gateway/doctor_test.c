@@ -87,13 +87,6 @@ Test(doctor, a_driver_without_a_usable_device_is_a_warning_with_a_remedy_of_its_
     }
 }
 
-Test(doctor, a_driver_that_dies_when_it_is_asked_is_not_to_be_installed)
-{
-    struct host_sight s = seen(GPU_WELCOME, "no_driver", 13000);
-    struct doctor_finding f = gpu_of(&s);
-    assert_finding(&f, DOCTOR_WARN, "no_driver", "Xid");
-}
-
 Test(doctor, every_reason_has_a_remedy)
 {
     for (size_t i = 0; i < TG_ARRAY_SIZE(reasons); i++) {

@@ -108,6 +108,46 @@ Test(executor_fault, while_the_device_cannot_be_opened_it_is_tried_once_a_second
     cr_assert_eq(rig.by_status[TG_OK], 1);
 }
 
+Test(executor_fault, a_device_that_is_lost_again_and_again_is_opened_once_a_second)
+{
+    rig_open(&scripted);
+    for (uint32_t i = 0; i < PUPPET_STEPS; i++)
+        puppet.end_fault[i] = TG_FAULT_LOST;
+    for (uint32_t i = 0; i < 40; i++) { /* four seconds */
+        rig_put(0, 0, 1, UINT64_MAX);
+        rig_turn();
+        cr_assert(tg_executor_lost(rig.ex), "it lives no longer than a turn");
+        rig.now_ns += 100 * MS;
+    }
+    cr_assert_leq(puppet.opens, 1 + 5);
+    cr_assert_leq(rig.log_lines, 2 * puppet.opens, "a line for each loss and each return");
+    memset(puppet.end_fault, 0, sizeof(puppet.end_fault));
+    rig_drain();
+    rig_check_accounts();
+    cr_assert_not(tg_executor_lost(rig.ex));
+}
+
+Test(executor_fault, what_fails_again_and_again_is_said_once)
+{
+    rig_open(&scripted);
+    for (uint32_t i = 0; i < PUPPET_STEPS; i++)
+        puppet.end_fault[i] = i % 2 ? TG_FAULT_TASK : TG_FAULT_RETRY;
+    rig_put(0, 0, 40, UINT64_MAX);
+    rig_drain();
+    cr_assert_eq(rig.log_lines, 1, "%s", rig.log);
+    cr_assert(strstr(rig.log, "batch failed on device puppet"), "%s", rig.log);
+}
+
+Test(executor_fault, a_sticky_error_is_not_called_a_loss)
+{
+    puppet.end_fault[0] = TG_FAULT_STICKY;
+    rig_open(&scripted);
+    rig_put(0, 0, 1, UINT64_MAX);
+    rig_turn();
+    cr_assert(strstr(rig.log, "a sticky error while running"), "%s", rig.log);
+    rig_drain();
+}
+
 Test(executor_fault, rows_that_come_while_the_device_is_gone_run_when_it_is_back)
 {
     rig_open(&scripted);

@@ -23,16 +23,28 @@ static void assert_all_ran(void)
 
 Test(executor_process, does_nothing_more_once_its_device_is_lost)
 {
-    open_with("cpu;fail=1;fault=sticky");
+    open_with("cpu;fail=1;fault=lost");
     rig_put(0, 0, 6, UINT64_MAX);
     rig_turn();
     cr_assert(rig.ex->gone);
     cr_assert_str_eq(rig.life->why.field, "device_lost");
+    cr_assert_eq(rig.log_lines, 0, "its keeper passes its last words on");
     cr_assert_not(rig_turn());
     cr_assert_eq(rig_reap(), 0, "what was on the device is for the next one to answer");
     rig_take_over("cpu");
     cr_assert_eq(rig_stats().rows_requeued, 4, "those that were on the device; the others wait as before");
+    cr_assert(strstr(rig.log, "4 run once more, 0 were in two deaths"), "%s", rig.log);
     assert_all_ran();
+}
+
+Test(executor_process, does_not_call_its_device_lost_after_a_sticky_error)
+{
+    open_with("cpu;fail=1;fault=sticky");
+    rig_put(0, 0, 1, UINT64_MAX);
+    rig_turn();
+    cr_assert(rig.ex->gone);
+    cr_assert_str_eq(rig.life->why.field, "");
+    cr_assert(strstr(rig.life->why.message, "a sticky error while running"), "%s", rig.life->why.message);
 }
 
 Test(executor_process, runs_each_row_that_was_left_alone_and_before_anything_new)

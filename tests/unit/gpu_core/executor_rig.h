@@ -34,6 +34,8 @@ struct rig {
     bool threaded;
     struct tg_executor_life *life;
     uint64_t now_ns, wake_ns; /* of the last turn */
+    uint32_t log_lines;       /* so many, and the last of them */
+    char log[256];
     /* accounts */
     uint32_t put, back, by_status[TG_STATUS_COUNT], wrong;
     uint8_t seen[RIG_TASKS_MAX];

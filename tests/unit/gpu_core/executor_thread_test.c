@@ -45,7 +45,7 @@ Test(executor_thread, every_row_comes_back_once_whoever_computes)
 Test(executor_thread, under_faults_every_row_comes_back_once)
 {
     traffic("fault", "cpu;chance_ppm=100000;fault=retry", 0, 0);
-    traffic("fault", "cpu;chance_ppm=50000;fault=lost", 2, 0);
+    traffic("fault", "cpu;fail=600;fault=lost", 2, 0);
     traffic("fault", "cpu;submit_eagain=3;every", 0, 0);
     rig_create(&(struct rig_options){.backend = "null", .max_batch = 1, .streams = 1});
 }

@@ -37,6 +37,17 @@ Test(memory, whole_pages_prefer_the_node_and_the_others_are_left_alone)
     munmap(memory, 4 * PAGE);
 }
 
+Test(memory, all_that_is_touched_from_now_on_prefers_the_node)
+{
+    int mode = -1, rc = memory_prefer_node_always(0);
+    if (rc == -ENOSYS || rc == -EPERM)
+        cr_skip("no memory policies here");
+    cr_assert_eq(rc, 0);
+    cr_assert_eq(syscall(SYS_get_mempolicy, &mode, NULL, 0ul, NULL, 0ul), 0);
+    cr_assert_eq(mode, MPOL_PREFERRED);
+    cr_assert_eq(memory_prefer_node_always(1024), -EINVAL);
+}
+
 Test(memory, less_than_a_page_is_nothing_to_do)
 {
     char *memory = pages(2);

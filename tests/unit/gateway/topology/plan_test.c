@@ -277,6 +277,23 @@ Test(plan, workers_that_only_loopback_calls_sit_near_the_executors)
     free(plan), free(m);
 }
 
+Test(plan, a_worker_for_whom_its_executors_node_has_no_core_left_is_not_said_to_be_near)
+{
+    struct machine *m = machine_made(2, 1, 4, 2);
+    struct topology_wish w = wish_for(4, 1);
+    w.gpu[0] = machine_add(m, MACHINE_GPU, "", "0000:81:00.0", 1);
+    struct topology_plan *plan = plan_for(m, &w);
+    check_pinned(m, plan);
+    for (uint32_t i = 0; i < plan->worker_count; i++) {
+        bool near = node_of(m, &plan->workers[i]) == 1;
+        cr_assert_eq(near, i < 3);
+        cr_assert(
+            strstr(plan->workers[i].reason, near ? ", near its executor" : "none is left near its executor"),
+            "%s", plan->workers[i].reason);
+    }
+    free(plan), free(m);
+}
+
 Test(plan, siblings_of_our_cores_stay_idle)
 {
     struct topology_wish w;

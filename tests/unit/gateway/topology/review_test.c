@@ -90,6 +90,9 @@ Test(review, a_quota_below_the_threads)
     cr_expect_eq(review_of(m, &w).concerns, 0u, "it pays for all three");
     m->quota_milli = 1500;
     assert_concern(m, &w, "a quota of 1.50 cpus for 3 threads", "CPUQuota=");
+    struct topology_wish alone = wish_for(1, 0);
+    m->quota_milli = 500;
+    assert_concern(m, &alone, "a quota of 0.50 cpus for 1 thread:", "raise the quota");
     free(m);
 }
 
