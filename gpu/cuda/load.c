@@ -35,6 +35,8 @@ static int load_resident(struct tg_device *d, struct cuda_loaded *l, struct tg_e
         .d = d,
     };
     int rc = l->cuda->load ? l->cuda->load(l->self, &loader.loader, &l->state, why) : 0;
+    if (rc > 0)
+        cuda_check(d, rc, l->runner->type);
     return rc == 0 ? CUDA(d, cudaStreamSynchronize(d->load_stream)) : rc;
 }
 

@@ -36,6 +36,7 @@ namespace {
 
 uint64_t calls, fail_at, graph_launches;
 int fail_code, stuck, dying;
+int last_error; /* until somebody asks for it */
 bool refuses_pinning;
 int64_t alive;
 std::map<char *, size_t> registered;
@@ -75,16 +76,24 @@ const std::vector<int> &visible()
     return seen;
 }
 
+/* What a call returns, it also leaves behind; as in CUDA, "not ready" too. */
+cudaError_t leave(int code)
+{
+    if (code != cudaSuccess)
+        last_error = code;
+    return (cudaError_t)code;
+}
+
 /* Every call begins here. */
 cudaError_t called()
 {
     if (stuck)
-        return (cudaError_t)stuck;
+        return leave(stuck);
     if (++calls != fail_at)
         return cudaSuccess;
     if (is_sticky(fail_code))
         stuck = fail_code;
-    return (cudaError_t)fail_code;
+    return leave(fail_code);
 }
 
 void drain(emulated_stream *s)
@@ -121,9 +130,9 @@ cudaError_t add(emulated_stream *s, work w)
 cudaError_t ask(emulated_stream *s)
 {
     if (!s->pending.empty() && s->reluctance++ % 3 != 2)
-        return cudaErrorNotReady;
+        return leave(cudaErrorNotReady);
     drain(s);
-    return stuck ? (cudaError_t)stuck : cudaSuccess;
+    return leave(stuck);
 }
 
 /* For a sanitizer that sees where memory ends; else whole pages, since the device has a lot and touches little. */
@@ -199,7 +208,7 @@ int emulator_launch(void *stream, dim3 grid, unsigned threads, std::function<voi
     if (rc != cudaSuccess)
         return rc;
     if (grid.x == 0 || grid.y == 0 || grid.y > 65535 || threads > 1024)
-        return cudaErrorInvalidConfiguration;
+        return leave(cudaErrorInvalidConfiguration);
     return add((emulated_stream *)stream, [=] { emulator_run(grid, threads, kernel); });
 }
 
@@ -246,7 +255,9 @@ cudaError_t cudaSetDevice(int)
 
 cudaError_t cudaGetLastError(void)
 {
-    return (cudaError_t)stuck;
+    int code = stuck ? stuck : last_error;
+    last_error = cudaSuccess;
+    return (cudaError_t)code;
 }
 
 cudaError_t cudaDeviceSynchronize(void)
