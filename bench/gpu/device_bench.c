@@ -436,6 +436,16 @@ static void figures(struct stage *s)
         kernels(s, true);
 }
 
+/* No batch is larger than the gateway's would be; a device relies on that. */
+static void limit_batch(struct tg_instance *in)
+{
+    const struct tg_runner_cuda *part = tg_runner_cuda_part(in->runner);
+    uint32_t most = part ? TG_MAX(in->shape.max_batch, part->batch_rows) : in->shape.max_batch;
+    if (options.batch > most)
+        printf("# %s takes batches of %" PRIu32 " rows at most\n", in->runner->type, most);
+    options.batch = in->max_batch = TG_MIN(options.batch, most);
+}
+
 int main(int argc, char **argv)
 {
     struct stage s;
@@ -449,6 +459,7 @@ int main(int argc, char **argv)
         options.spec = PINNED;
     const struct stage_options o = stage_options();
     stage_open(&s, &o);
+    limit_batch(s.instance);
     if (options.timeline)
         timelines(&s);
     else

@@ -43,6 +43,12 @@ def check_figures(device, settings):
     assert "stay unpinned" not in done.stdout, done.stdout
 
 
+def check_large_batch(device):
+    """More than the runner takes: the gateway would not do it, and a device relies on that."""
+    done = run(device, "--timeline", "--batch", "4096", "type=echo")
+    assert done.returncode == 0 and "# echo takes batches of 256 rows at most" in done.stdout, (done.stdout, done.stderr)
+
+
 def check(device, settings):
     done = run(device, "--timeline", "--batch", "16", *settings)
     assert done.returncode == 0, done.stderr
@@ -63,6 +69,7 @@ TESTS = [(f"a lone task and a batch of {settings[0]} on {device}", lambda d=devi
 TESTS += [(f"a lone task and a batch of {settings[0]} on cuda", lambda s=settings: check("cuda", s))
           for settings in RUNNERS[1:3] if "cuda" in PROGRAMS]
 TESTS += [(f"figures of echo on {device}", lambda d=device: check_figures(d, ["type=echo"])) for device in PROGRAMS]
+TESTS += [(f"a batch as large as the runner takes on {device}", lambda d=device: check_large_batch(d)) for device in PROGRAMS]
 TESTS += [("what is not there is refused", check_strangers)]
 
 
