@@ -39,6 +39,8 @@ int fail_code, stuck, dying;
 int last_error; /* until somebody asks for it */
 bool refuses_pinning;
 int64_t alive;
+size_t device_bytes; /* in use, of memory_bytes */
+constexpr size_t memory_bytes = (size_t)8 << 30;
 std::map<char *, size_t> registered;
 std::map<void *, size_t> allocated;
 
@@ -243,7 +245,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device)
     snprintf(p->name, sizeof(p->name), "emulated %d", number);
     p->uuid.bytes[15] = (char)number;
     p->pciBusID = 0x10 + number;
-    p->totalGlobalMem = 1 << 30;
+    p->totalGlobalMem = memory_bytes;
     p->multiProcessorCount = 2;
     return called();
 }
@@ -269,11 +271,16 @@ cudaError_t cudaDeviceSynchronize(void)
 
 cudaError_t cudaMalloc(void **at, size_t bytes)
 {
-    return allocate(at, bytes);
+    if (bytes > memory_bytes - device_bytes)
+        return leave(cudaErrorMemoryAllocation);
+    cudaError_t rc = allocate(at, bytes);
+    device_bytes += rc == cudaSuccess ? bytes : 0;
+    return rc;
 }
 
 cudaError_t cudaFree(void *at)
 {
+    device_bytes -= at ? allocated.at(at) : 0;
     return release(at);
 }
 
