@@ -114,6 +114,13 @@ static int warm_up(struct tg_device *d, struct cuda_loaded *l, struct cuda_slot 
     return rc == 0 ? CUDA(d, cudaStreamSynchronize(slot->stream)) : rc;
 }
 
+/* Those of large batches too, which are in no graph. */
+static int warm_up_copies(struct tg_device *d, struct cuda_slot *slot, struct cuda_seat *seat)
+{
+    int rc = CUDA(d, tg_cuda_begin(&seat->view, 0, 0, 0, slot->stream));
+    return rc == 0 ? CUDA(d, tg_cuda_end(&seat->view, 0, 0, slot->stream)) : rc;
+}
+
 static int capture_class(struct tg_device *d, struct cuda_loaded *l, uint32_t slot, uint32_t size_class)
 {
     uint32_t rows_max = direct_rows(d, l, size_class), last = tg_cuda_bucket(rows_max);
@@ -132,7 +139,7 @@ static int capture_class(struct tg_device *d, struct cuda_loaded *l, uint32_t sl
 /* A graph that cannot be had is no reason to refuse: the kernels are launched one by one then. */
 static int capture_all(struct tg_device *d, struct cuda_loaded *l)
 {
-    int rc = 0;
+    int rc = warm_up_copies(d, &d->slots[0], &l->seats[0]);
     for (uint32_t s = 0; rc == 0 && s < d->stream_count; s++)
         for (uint32_t c = 0; rc == 0 && c < l->class_count; c++)
             if (l->in_stride[c] <= d->buffer_bytes && l->out_stride[c] <= d->buffer_bytes)
