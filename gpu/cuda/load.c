@@ -121,6 +121,18 @@ static int warm_up_copies(struct tg_device *d, struct cuda_slot *slot, struct cu
     return rc == 0 ? CUDA(d, tg_cuda_end(&seat->view, 0, 0, slot->stream)) : rc;
 }
 
+/* A graph that cannot be had is no reason to refuse: from then on kernels are launched one by one. */
+static int try_capture(struct tg_device *d, struct cuda_loaded *l, struct cuda_slot *slot, struct cuda_seat *seat,
+                       const struct cuda_pass *pass, cudaGraphExec_t *exec)
+{
+    int rc = l->graphs ? capture(d, l, slot, seat, pass, exec) : 0;
+    if (rc == 0 || d->broken)
+        return rc;
+    l->graphs = false;
+    d->host->log(TG_LOG_WARN, "cuda:%d: %s runs without graphs", d->ordinal, l->runner->type);
+    return 0;
+}
+
 static int capture_class(struct tg_device *d, struct cuda_loaded *l, uint32_t slot, uint32_t size_class)
 {
     uint32_t rows_max = direct_rows(d, l, size_class), last = tg_cuda_bucket(rows_max);
@@ -130,13 +142,12 @@ static int capture_class(struct tg_device *d, struct cuda_loaded *l, uint32_t sl
         struct cuda_pass pass = {tg_cuda_bucket_rows(b, rows_max), l->in_stride[size_class],
                                  l->out_stride[size_class]};
         rc = warm_up(d, l, &d->slots[slot], seat, &pass);
-        if (rc == 0 && d->settings.graphs)
-            rc = capture(d, l, &d->slots[slot], seat, &pass, &seat->graphs[size_class][b]);
+        if (rc == 0)
+            rc = try_capture(d, l, &d->slots[slot], seat, &pass, &seat->graphs[size_class][b]);
     }
     return rc;
 }
 
-/* A graph that cannot be had is no reason to refuse: the kernels are launched one by one then. */
 static int capture_all(struct tg_device *d, struct cuda_loaded *l)
 {
     int rc = warm_up_copies(d, &d->slots[0], &l->seats[0]);
@@ -144,10 +155,6 @@ static int capture_all(struct tg_device *d, struct cuda_loaded *l)
         for (uint32_t c = 0; rc == 0 && c < l->class_count; c++)
             if (l->in_stride[c] <= d->buffer_bytes && l->out_stride[c] <= d->buffer_bytes)
                 rc = capture_class(d, l, s, c);
-    if (rc != 0 && !d->broken && d->settings.graphs) {
-        d->host->log(TG_LOG_WARN, "cuda:%d: %s runs without graphs", d->ordinal, l->runner->type);
-        rc = 0;
-    }
     return rc;
 }
 
@@ -212,7 +219,8 @@ static int load(struct tg_device *d, struct cuda_loaded *l, struct tg_error *why
 
 int cuda_load(struct tg_device *d, const struct tg_runner *runner, void *self, struct tg_error *why)
 {
-    struct cuda_loaded l = {.runner = runner, .cuda = tg_runner_cuda_part(runner), .self = self};
+    struct cuda_loaded l = {
+        .runner = runner, .cuda = tg_runner_cuda_part(runner), .self = self, .graphs = d->settings.graphs};
     if (!l.cuda) {
         tg_error_set(why, "", "runner %s has no part for an NVIDIA device", runner->type);
         return -ENOTSUP;

@@ -35,7 +35,7 @@ struct emulated_event {
 namespace {
 
 uint64_t calls, fail_at, graph_launches;
-int fail_code, stuck, dying;
+int fail_code, stuck, dying, unlaunchable;
 int last_error; /* until somebody asks for it */
 bool refuses_pinning;
 int64_t alive;
@@ -209,6 +209,8 @@ int emulator_launch(void *stream, dim3 grid, unsigned threads, std::function<voi
     cudaError_t rc = called();
     if (rc != cudaSuccess)
         return rc;
+    if (unlaunchable)
+        return leave(unlaunchable);
     if (grid.x == 0 || grid.y == 0 || grid.y > 65535 || threads > 1024)
         return leave(cudaErrorInvalidConfiguration);
     return add((emulated_stream *)stream, [=] { emulator_run(grid, threads, kernel); });
@@ -482,6 +484,11 @@ uint64_t emulator_graph_launches(void)
 void emulator_refuse_pinning(int refuse)
 {
     refuses_pinning = refuse != 0;
+}
+
+void emulator_refuse_launches(int code)
+{
+    unlaunchable = code;
 }
 
 void emulator_kill_kernels(int code)
