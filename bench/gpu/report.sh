@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # What to run first on a machine with a GPU, with one command: builds a release, runs every runner on the device, the suite
 # `gpu`, compute-sanitizer, the batch former, bench-device, the timelines and the comparison with PyTorch. Each is a part of
-# the report; one that is there already is kept, so a call that was cut short goes on where it was. Without a GPU the
-# programs run on the cpu device, with small sizes.
+# the report, which is written anew after each; a part that is younger than the build is kept, so a call that was cut short
+# goes on where it was. Without a GPU the programs run on the cpu device, with small sizes.
 #
 # Usage: bench/gpu/report.sh [--part NAME]... [FILE or FOLDER]      (bench/results/DATE-gpu.md)
 #   --part NAME    only this one, and anew: see the list of parts below
+#
 # BUILD names a release build that is there already, PEER a Python with PyTorch (bench/README.md), LONG=0 makes it short.
 # Where nothing can be installed: tools/carry-deps.
 set -eu
@@ -18,7 +19,7 @@ out=$root/bench/results
 while [ $# -gt 0 ]; do
     case $1 in
     --part) wanted="$wanted ${2:?}"; shift ;;
-    -*) sed -n 's/^# \{0,1\}//; 9,12p' "$0" >&2; exit 2 ;;
+    -*) sed -n 's/^# \{0,1\}//; 8,12p' "$0" >&2; exit 2 ;;
     /*) out=$1 ;;
     *) out=$PWD/$1 ;;
     esac
@@ -27,11 +28,10 @@ done
 [ -d "$out" ] && out=$out/$(date +%F)-gpu.md
 cd "$root"
 build=${BUILD:-build-report-gpu}
-bench=${BENCH_DEVICE:-$build/bench/bench-device} # one on the emulated device shows what would be run
+# Those on the emulated device show what would be run.
+bench=${BENCH_DEVICE:-$build/bench/bench-device} taskgate=${TASKGATE:-$build/gateway/taskgate}
 peer=${PEER:-build/peer/bin/python}
 [ -x "$peer" ] || peer=python3
-parts=$build/report
-mkdir -p "$parts"
 
 say() { echo "report.sh: $*" >&2; }
 
@@ -52,7 +52,7 @@ build_all() {
 # ---- where it runs ------------------------------------------------------------------------------------------------
 
 choose_sizes() {
-    if "$bench" --device cuda --seconds 0.01 type=echo >"$parts/probe" 2>&1; then
+    if "$bench" --device cuda --seconds 0.01 type=echo >"$build/probe.log" 2>&1; then
         device=cuda small=1000000x128 large=10000000x96 batches='1 16 256 4096' batch=4096 seconds=0.5 rows=1000000 compare_seconds=3
     else
         device=cpu small=20000x128 large=50000x96 batches='1 16 64' batch=256 seconds=0.3 rows=20000 compare_seconds=1
@@ -62,7 +62,8 @@ choose_sizes() {
         seconds=0.1 rounds=1 compare_seconds=0.5 rows=20000
     fi
     [ -z "${BENCH_DEVICE:-}" ] || small=1100x16 large=1200x16 batches='1 16' batch=16 seconds=0.01
-    server_cpus=0 load_cpu=1
+    parts=$build/report-$device server_cpus=0 load_cpu=1
+    mkdir -p "$parts"
     [ "$(nproc)" -lt 8 ] || server_cpus=0-3 load_cpu=4
 }
 
@@ -70,17 +71,17 @@ heading() {
     echo "# GPU report"
     echo
     echo "$(date -u '+%F %H:%M UTC'), $(lscpu | sed -n 's/^Model name: *//p' | head -n 1), $(nproc) processors, Linux $(uname -r);" \
-        "$("$build/gateway/taskgate" --version); load average $(cut -d' ' -f1 /proc/loadavg)."
+        "$("$taskgate" --version); load average $(cut -d' ' -f1 /proc/loadavg)."
     echo
     if [ $device = cuda ]; then
         nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,pcie.link.gen.current,pcie.link.width.current \
             --format=csv || echo "nvidia-smi is not here."
     else
-        echo "**No GPU here** ($(tail -n 1 "$parts/probe")): the same programs on the cpu device, with small sizes."
+        echo "**No GPU here** ($(tail -n 1 "$build/probe.log")): the same programs on the cpu device, with small sizes."
     fi
     echo
     printf '```\n$ taskgate doctor\n'
-    "$build/gateway/taskgate" doctor |
+    "$taskgate" doctor |
         awk '/^(ok|warn|fail) / { show = $2 ~ /^(io|memlock|huge-pages|placement|gpu|toolkit)$/ } show && !/^status/'
     printf '```\n\n'
 }
@@ -89,7 +90,7 @@ goals() {
     printf '## Against the goals\n\n'
     echo "For an H200; elsewhere they say nothing. Of each command's lines those with a goal, in the order below."
     printf '\n```\n'
-    cat "$parts"/*.md | awk '/^\$ .*bench-device/ { name = $0; sub(/.*bench-device(-emulated)? /, "", name) }
+    cat "$parts"/*.md 2>/dev/null | awk '/^\$ .*bench-device/ { name = $0; sub(/.*bench-device(-emulated)? /, "", name) }
                              /^goal:/ { if (name) print name; name = ""; print "  " $0 }'
     printf '```\n\n'
 }
@@ -100,6 +101,7 @@ first_contact() {
     echo "## Every runner by every way to the device, against the cpu"
     echo
     run "$build/tests/gpu/test-gpu-every-way"
+    run "$build/tests/gpu/test-gpu-tensor-sum"
 }
 
 suite() {
@@ -162,7 +164,7 @@ timelines() {
 comparison() {
     if "$peer" -c 'import aiohttp, numpy, torch' 2>/dev/null; then
         say "taskgate beside PyTorch"
-        timeout 580 bench/gpu/compare.py --bin "$build/bench" --taskgate "$build/gateway/taskgate" --python "$peer" \
+        timeout 580 bench/gpu/compare.py --bin "$build/bench" --taskgate "$taskgate" --python "$peer" \
             --device $device --rows $rows --rounds $rounds --seconds $compare_seconds --server-cpus $server_cpus \
             --load-cpu $load_cpu | sed 's/^#/##/'
     else
@@ -193,18 +195,27 @@ needed() {
     esac
 }
 
-number=10
+write_report() {
+    {
+        cat "$parts/heading"
+        goals
+        [ $device = cuda ] || printf 'What needs a GPU is left out: tests on the device, sanitizers.\n\n'
+        cat "$parts"/*.md 2>/dev/null || true
+    } >"$parts/whole"
+    cp "$parts/whole" "$out"
+}
+
 make_part() {
     file=$parts/$number-$1.md
-    number=$((number + 1))
     case " $wanted " in
     *" $1 "*) rm -f "$file" ;;
     '  ') ;;
     *) return ;;
     esac
-    if [ ! -f "$file" ] && needed "$1"; then
+    if [ -z "$(find "$file" -newer "$build/bench/bench-device" 2>/dev/null)" ] && needed "$1"; then
         write_part "$1" >"$file.new"
         mv "$file.new" "$file"
+        write_report
     fi
 }
 
@@ -217,14 +228,11 @@ done
 mkdir -p "$build"
 build_all
 choose_sizes
+heading >"$parts/heading"
+number=10
 for part in $all; do
     make_part "$part"
+    number=$((number + 1))
 done
-{
-    heading
-    goals
-    [ $device = cuda ] || printf 'What needs a GPU is left out: tests on the device, sanitizers.\n\n'
-    cat "$parts"/*.md
-} >"$parts/whole"
-mv "$parts/whole" "$out"
+write_report
 say "written to $out"
