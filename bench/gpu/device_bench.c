@@ -72,6 +72,11 @@ static uint64_t deadline(void)
     return stage_now_ns() + (uint64_t)(options.seconds * 1e9);
 }
 
+static void goal(const char *what, double value, const char *wanted)
+{
+    printf("goal: %-52s %10.2f   %s\n", what, value, wanted);
+}
+
 static void report(const char *what, uint32_t n)
 {
     stage_sort(samples, n);
@@ -259,7 +264,8 @@ static void full_bare(struct bare *b, struct stage *s)
 static uint64_t refill(struct stage *s, uint64_t there, uint64_t now_ns)
 {
     static uint32_t lane;
-    for (uint32_t tries = 0; tries < LANES && there + options.batch <= (options.streams + 2ull) * options.batch; tries++)
+    const uint64_t wanted = (options.streams + 2ull) * options.batch;
+    for (uint32_t tries = 0; tries < LANES && there + options.batch <= wanted; tries++)
         there += stage_put(s, lane++ % LANES, options.batch, now_ns);
     return there;
 }
@@ -291,14 +297,15 @@ static void full_executor(struct stage *s)
 
 /* ---- load ------------------------------------------------------------------------------------------------ */
 
-static void loaded(struct stage *s, uint32_t percent, double goal)
+static void loaded(struct stage *s, uint32_t percent, const char *wanted)
 {
     struct load_figures f;
+    char what[64];
     load_run(s, found.full_rows_per_s * percent / 100, options.seconds, &f);
-    printf("at %" PRIu32 " %% of that, row by row      p50 %9.2f us   p99 %9.2f us   %12.0f rows/s\n", percent, f.p50_ns / 1e3,
-           f.p99_ns / 1e3, f.rows_per_s);
-    printf("goal: p99 at %" PRIu32 " %% of saturation, in lone rows' p50 %25.2f   at most %g\n", percent,
-           f.p99_ns / found.lone_p50_ns, goal);
+    printf("at %" PRIu32 " %% of that, row by row         p50 %9.2f us   p99 %9.2f us   %12.0f rows/s\n", percent,
+           f.p50_ns / 1e3, f.p99_ns / 1e3, f.rows_per_s);
+    snprintf(what, sizeof(what), "p99 at %" PRIu32 " %% of saturation, in lone rows' p50", percent);
+    goal(what, f.p99_ns / found.lone_p50_ns, wanted);
 }
 
 /* ---- cross ----------------------------------------------------------------------------------------------- */
@@ -387,11 +394,11 @@ static int measure_kernels(const struct stage *s, struct bare_figures *f)
 
 static void compare_with_kernels(const struct bare_figures *f)
 {
-    printf("goal: a lone row's latency beyond that, p50 %38.2f   at most 10 us\n", found.lone_p50_ns / 1e3 - f->lone_p50_us);
-    printf("goal: a lone row's latency beyond that, p99 %38.2f   at most 25 us\n", found.lone_p99_ns / 1e3 - f->lone_p99_us);
-    printf("goal: host's part of a batch of %4" PRIu32 ", p50 %37.2f   at most 6 us\n", options.batch, found.host_p50_ns / 1e3);
-    printf("goal: rows/s of full batches, %% of the kernels' with copies %23.1f   at least 90\n",
-           100 * found.full_rows_per_s * f->copied_us / 1e6 / options.batch);
+    goal("a lone row's latency beyond that, us, p50", found.lone_p50_ns / 1e3 - f->lone_p50_us, "at most 10");
+    goal("a lone row's latency beyond that, us, p99", found.lone_p99_ns / 1e3 - f->lone_p99_us, "at most 25");
+    goal("host's part of a full batch, us, p50", found.host_p50_ns / 1e3, "at most 6");
+    goal("rows/s of full batches, % of kernels with copies",
+         100 * found.full_rows_per_s * f->copied_us / 1e6 / options.batch, "at least 90");
 }
 
 static void kernels(const struct stage *s, bool compare)
@@ -450,8 +457,8 @@ static void figures(struct stage *s)
     stage_start(s, &o);
     lone_executor(s);
     full_executor(s);
-    loaded(s, 50, 3);
-    loaded(s, 80, 6);
+    loaded(s, 50, "at most 3");
+    loaded(s, 80, "at most 6");
     if (is_cuda())
         kernels(s, true);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One thread is workers and executor in turn. Rows are due at even intervals; those that fell due while the executor had its
- * turn are published together afterwards and charged with the wait. A lane that is full makes them wait as well.
+ * One thread is workers and executor in turn. Rows are due at even intervals; those that fell due while the
+ * executor had its turn are published together afterwards and charged with the wait. A lane that is full
+ * makes them wait as well.
  */
 #include "load.h"
 
@@ -23,7 +24,8 @@ static void publish_due(struct load *l, uint64_t now_ns)
     uint64_t due = TG_MIN((uint64_t)(((double)now_ns - l->start_ns) / l->step_ns), l->due_max);
     for (uint32_t tries = 0; l->sent < due && tries < l->stage->lane_count; tries++) {
         uint32_t n = (uint32_t)TG_MIN(due - l->sent, (uint64_t)64);
-        l->sent += stage_put_spread(l->stage, l->lane, n, l->start_ns + (double)(l->sent + 1) * l->step_ns, l->step_ns);
+        l->sent += stage_put_spread(l->stage, l->lane, n, l->start_ns + (double)(l->sent + 1) * l->step_ns,
+                                    l->step_ns);
         l->lane = (l->lane + 1) % l->stage->lane_count;
     }
 }

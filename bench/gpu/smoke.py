@@ -17,8 +17,8 @@ FIGURES = ("lone row, bare submit and poll", "host's part of a batch of 1 ", "ho
            "lone row, through the executor", "full batches, through the executor", "at 50 % of that", "at 80 % of that",
            "goal: p99 at 50 %", "goal: p99 at 80 %")
 CUDA_FIGURES = ("16 rows by kernels", "16 rows by copies", "kernels alone, rows in place", "kernels alone, with copies",
-                "kernels alone, lone row", "goal: a lone row's latency beyond that, p50",
-                "goal: a lone row's latency beyond that, p99", "goal: host's part of a batch", "goal: rows/s of full batches")
+                "kernels alone, lone row", "goal: a lone row's latency beyond that, us, p50",
+                "goal: a lone row's latency beyond that, us, p99", "goal: host's part of a full batch", "goal: rows/s of full")
 
 
 def run(device, *flags):

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A runner's kernels as one would call them in a program of one's own: on rows that lie in device memory, with a copy
- * in and a copy out, and for one row with a wait. What the executor reaches is held against this. The program ends
- * after it: nothing is given back.
+ * A runner's kernels as one would call them in a program of one's own: on rows that lie in device memory,
+ * with a copy in and a copy out, and for one row with a wait. What the executor reaches is held against this.
+ * The program ends after it: nothing is given back.
  */
 #include "bare.h"
 
@@ -14,7 +14,7 @@
 
 #include "../runner.h"
 
-#define LAUNCHES 64 /* between two waits */
+#define LAUNCHES 64 /* between two waits, at most */
 #define STREAMS_MAX 16
 #define LONE_MAX 20000
 
@@ -39,7 +39,8 @@ static double now_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
-/* ---- memory ---------------------------------------------------------------------------------------------- */
+/* ---- memory ----------------------------------------------------------------------------------------------
+ */
 
 static void *loader_alloc(struct tg_cuda_loader *loader, size_t bytes)
 {
@@ -136,7 +137,8 @@ static int open_all(struct bare *b)
     return rc;
 }
 
-/* ---- figures --------------------------------------------------------------------------------------------- */
+/* ---- figures ---------------------------------------------------------------------------------------------
+ */
 
 static int launch(const struct bare *b, const struct tg_cuda_batch *batch)
 {
@@ -160,28 +162,29 @@ static int copied(const struct bare *b, const struct seat *s)
 
 typedef int way_fn(const struct bare *b, const struct seat *s);
 
-static int run_round(const struct bare *b, uint32_t streams, way_fn *way, double *us)
+static int run_round(const struct bare *b, uint32_t streams, way_fn *way, uint32_t launches, double *us)
 {
     double start = now_us();
     int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < LAUNCHES; i++)
+    for (uint32_t i = 0; rc == 0 && i < launches; i++)
         rc = way(b, &b->seats[i % streams]);
     for (uint32_t i = 0; rc == 0 && i < streams; i++)
         rc = (int)cudaStreamSynchronize(b->seats[i].batch.stream);
-    *us = (now_us() - start) / LAUNCHES;
+    *us = (now_us() - start) / launches;
     return rc;
 }
 
-/* The best round: what disturbs one only makes it longer. The first one loads the kernels. */
+/* The best round: what disturbs one only makes it longer. The first one loads the kernels and says how many
+ * are worth it. */
 static int best_round(const struct bare *b, uint32_t streams, way_fn *way, double *best_us)
 {
-    double us, end = now_us() + b->o->seconds * 1e6;
-    int rc = run_round(b, streams, way, &us);
-    *best_us = us;
-    while (rc == 0 && now_us() < end) {
-        rc = run_round(b, streams, way, &us);
-        *best_us = TG_MIN(*best_us, us);
-    }
+    double us, all_us = b->o->seconds * 1e6, end = now_us() + all_us;
+    int rc = run_round(b, streams, way, streams, best_us);
+    uint32_t launches = (uint32_t)TG_MIN(TG_MAX(all_us / *best_us, 4.0 * streams), (double)LAUNCHES);
+    do {
+        rc = rc == 0 ? run_round(b, streams, way, launches, &us) : rc;
+        *best_us = rc == 0 ? TG_MIN(*best_us, us) : *best_us;
+    } while (rc == 0 && now_us() < end);
     return rc;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Part of bench-device, not of the program: what a runner's kernels reach without anything of ours around them. */
+/* Part of bench-device, not of the program: what a runner's kernels reach without anything of ours around
+ * them. */
 #ifndef TG_CUDA_BARE_H
 #define TG_CUDA_BARE_H
 
@@ -8,15 +9,15 @@
 struct bare_options {
     const struct tg_runner *runner;
     void *self;
-    const void *in; /* @rows rows as a task's are, in host memory */
+    const void *in;    /* @rows rows as a task's are, in host memory */
     struct tg_row row; /* what is known of each of them: param and in_len */
     uint32_t in_stride, out_stride, rows, streams;
     double seconds; /* for each figure, about */
 };
 
 struct bare_figures {
-    double in_place_us;          /* a batch of rows that lie in device memory, launched back to back */
-    double copied_us;            /* a batch with one copy in and one out, @streams of them in flight */
+    double in_place_us;              /* a batch of rows that lie in device memory, launched back to back */
+    double copied_us;                /* a batch with one copy in and one out, @streams of them in flight */
     double lone_p50_us, lone_p99_us; /* one row: copy, kernels, copy, wait */
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * First contact with a device: every built-in runner, by every way to the device and back, in batches of every bucket and
- * beside it, from one lane in pieces, on two streams at once, with answers that are the cpu's byte for byte. A plain
- * program in one process, so that compute-sanitizer and cuda-gdb take it as it is. Built twice: on the emulated runtime
- * and for a real device (suite gpu).
+ * First contact with a device: every built-in runner, by every way to the device and back, in batches of
+ * every bucket and beside it, from one lane in pieces, on two streams at once, with answers that are the
+ * cpu's byte for byte. A plain program in one process, so that compute-sanitizer and cuda-gdb take it as it
+ * is. Built twice: on the emulated runtime and for a real device (suite gpu).
  *
  * every_way [ROWS]      the largest batch
  */
@@ -21,7 +21,13 @@
 #define ROWS_MAX 4096u
 #define LANE_ROWS (4 * ROWS_MAX)
 
-#define SETTINGS(...) {__VA_ARGS__, {NULL, NULL, NULL}}
+#define SETTINGS(...)                                                                                        \
+    {                                                                                                        \
+        __VA_ARGS__,                                                                                         \
+        {                                                                                                    \
+            NULL, NULL, NULL                                                                                 \
+        }                                                                                                    \
+    }
 
 /* Row lengths that are no multiples of anything; few rows and many; each kind of search. */
 static const struct {
@@ -32,19 +38,23 @@ static const struct {
     {SETTINGS({"type", "saxpy", NULL}, {"n", "1", NULL}), false},
     {SETTINGS({"type", "saxpy", NULL}, {"n", "257", NULL}), false},
     {SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-300", NULL}), false},
-    {SETTINGS({"type", "knn", NULL}, {"data", "random:1500x33", NULL}, {"metric", "ip", NULL}, {"storage", "fp16", NULL},
-              {"tensor", "off", NULL}), false},
+    {SETTINGS({"type", "knn", NULL}, {"data", "random:1500x33", NULL}, {"metric", "ip", NULL},
+              {"storage", "fp16", NULL}, {"tensor", "off", NULL}),
+     false},
     {SETTINGS({"type", "knn", NULL}, {"data", "random:2100x100", NULL}, {"k_max", "60", NULL}), false},
     {SETTINGS({"type", "knn", NULL}, {"data", "random:1100x17", NULL}, {"storage", "fp16", NULL},
-              {"metric", "cosine", NULL}), false},
+              {"metric", "cosine", NULL}),
+     false},
 };
 
 static const char *const ways[] = {
-    "direct_kib=1048575,pin_mib=65536", "direct_kib=1048575,graphs=0,pin_mib=65536", "direct_kib=0,pin_mib=65536",
-    "direct_kib=0,buffer_kib=64,pin_mib=65536", "direct_kib=1048575,pin_mib=0", "direct_kib=0,pin_mib=0",
+    "direct_kib=1048575,pin_mib=65536", "direct_kib=1048575,graphs=0,pin_mib=65536",
+    "direct_kib=0,pin_mib=65536",       "direct_kib=0,buffer_kib=64,pin_mib=65536",
+    "direct_kib=1048575,pin_mib=0",     "direct_kib=0,pin_mib=0",
 };
 
-static const uint32_t sizes[] = {1, 2, 3, 4, 7, 8, 9, 16, 17, 31, 64, 65, 127, 128, 129, 255, 256, 1000, 4095, 4096};
+static const uint32_t sizes[] = {1,  2,  3,   4,   7,   8,   9,   16,   17,   31,
+                                 64, 65, 127, 128, 129, 255, 256, 1000, 4095, 4096};
 
 static uint32_t rows_max = ROWS_MAX, failures;
 static uint64_t seed = 88172645463325252u;
@@ -85,7 +95,8 @@ static _Noreturn void give_up(const char *what, const char *why)
     exit(1);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------ */
+/* ---- rows ------------------------------------------------------------------------------------------------
+ */
 
 static void draw_row(const struct stage *s, uint32_t cursor)
 {
@@ -93,7 +104,9 @@ static void draw_row(const struct stage *s, uint32_t cursor)
     struct tg_row *row = tg_lane_row(l, cursor);
     uint32_t bytes = s->instance->shape.in_bytes[0];
     row->in_len = s->bytes ? test_random(&seed, bytes + 1) : bytes;
-    row->param = s->bytes ? 0 : 1 + test_random(&seed, 10); /* k of knn; the bits of a number that is next to nothing */
+    row->param =
+        s->bytes ? 0
+                 : 1 + test_random(&seed, 10); /* k of knn; the bits of a number that is next to nothing */
     for (uint32_t i = 0; i < bytes / 4; i++)
         ((float *)tg_lane_in(l, cursor))[i] = (float)test_random(&seed, 33) / 8 - 2;
 }
@@ -128,7 +141,8 @@ static void prepare(struct stage *s, uint32_t stream, uint32_t count)
                                      .segments = t->segments};
 }
 
-/* ---- answers --------------------------------------------------------------------------------------------- */
+/* ---- answers ---------------------------------------------------------------------------------------------
+ */
 
 /* The same batch on the cpu, over the device's answers, which are kept in @kept with their lengths. */
 static uint32_t wrong_rows(struct stage *s, struct trip *t, char *kept, uint32_t *lengths)
@@ -154,14 +168,15 @@ static void check(struct stage *s, struct trip *t, const char *what)
     TG_ASSERT(kept != NULL);
     uint32_t wrong = t->job.fault == TG_FAULT_NONE ? wrong_rows(s, t, kept, lengths) : t->count;
     if (wrong > 0) {
-        printf("  %s: %" PRIu32 " of %" PRIu32 " rows are wrong, in %" PRIu32 " segments; fault %d\n", what, wrong, t->count,
-               t->job.batch.segment_count, (int)t->job.fault);
+        printf("  %s: %" PRIu32 " of %" PRIu32 " rows are wrong, in %" PRIu32 " segments; fault %d\n", what,
+               wrong, t->count, t->job.batch.segment_count, (int)t->job.fault);
         failures++;
     }
     free(kept);
 }
 
-/* ---- batches --------------------------------------------------------------------------------------------- */
+/* ---- batches ---------------------------------------------------------------------------------------------
+ */
 
 static void poll_until_over(struct stage *s)
 {
@@ -200,7 +215,8 @@ static void run_sizes(struct stage *s, const char *what)
             run_pair(s, sizes[i], what);
 }
 
-/* ---- runners and ways ------------------------------------------------------------------------------------ */
+/* ---- runners and ways ------------------------------------------------------------------------------------
+ */
 
 static void open_stage(struct stage *s, size_t runner, const char *way)
 {
@@ -229,7 +245,8 @@ static void run_one(size_t runner, const char *way)
     const struct tg_setting *settings = runners[runner].settings;
     uint64_t start_ns = test_now_ns();
     open_stage(&s, runner, way);
-    snprintf(what, sizeof(what), "%s %s by %s", settings[0].value, settings[1].key ? settings[1].value : "", way);
+    snprintf(what, sizeof(what), "%s %s by %s", settings[0].value, settings[1].key ? settings[1].value : "",
+             way);
     run_sizes(&s, what);
     s.backend->close(s.device);
     test_lane_close(&s.lane);

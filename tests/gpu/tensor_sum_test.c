@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Do this device's tensor cores sum as docs/decisions/0012 assumes? Nothing documents where they cut a sum off, and the
- * search is proven from it. Terms of random sign and of magnitudes far apart, so that much is cut off; the exact sum has
- * less than 64 bits. Prints the worst that was seen. Built twice: on the emulated runtime, which cuts off as badly as is
- * allowed, and for a real device (suite gpu).
+ * Do this device's tensor cores sum as docs/decisions/0012 assumes? Nothing documents where they cut a sum
+ * off, and the search is proven from it. Terms of random sign and of magnitudes far apart, so that much is
+ * cut off; the exact sum has less than 64 bits. Prints the worst that was seen. Built twice: on the emulated
+ * runtime, which cuts off as badly as is allowed, and for a real device (suite gpu).
  */
 #include <cuda_runtime_api.h>
 #include <math.h>
@@ -18,7 +18,8 @@ static uint64_t seed = 88172645463325252u;
 
 static uint16_t draw_half(void)
 {
-    return (uint16_t)(test_random(&seed, 2) << 15 | (8 + test_random(&seed, 15)) << 10 | test_random(&seed, 1024));
+    return (uint16_t)(test_random(&seed, 2) << 15 | (8 + test_random(&seed, 15)) << 10 |
+                      test_random(&seed, 1024));
 }
 
 /* 2^-7 to 2^7 times a number of 11 bits. */
@@ -30,7 +31,8 @@ static double half_value(uint16_t bits)
 
 static float draw_sum(void)
 {
-    float magnitude = ldexpf((float)(0x800000 + test_random(&seed, 0x800000)), (int)test_random(&seed, 28) - 33);
+    float magnitude =
+        ldexpf((float)(0x800000 + test_random(&seed, 0x800000)), (int)test_random(&seed, 28) - 33);
     return test_random(&seed, 2) ? magnitude : -magnitude;
 }
 
@@ -98,8 +100,9 @@ int main(int argc, char **argv)
     int rc = run(after, count);
     for (size_t i = 0; i < count; i++)
         worst = fmax(worst, worst_error(&before[i], &after[i]));
-    printf("CUDA error %d; of %zu sums of %d products the worst is off by %.2f x 2^-22 of its terms; %.0f are allowed\n", rc,
-           count * SUM_ROWS * SUM_COLUMNS, SUM_DEPTH, worst * 0x1p22, ALLOWED * 0x1p22);
+    printf("CUDA error %d; of %zu sums of %d products the worst is off by %.2f x 2^-22 of its terms; %.0f "
+           "are allowed\n",
+           rc, count * SUM_ROWS * SUM_COLUMNS, SUM_DEPTH, worst * 0x1p22, ALLOWED * 0x1p22);
     free(before);
     free(after);
     return rc != 0 || worst > ALLOWED;
