@@ -24,7 +24,22 @@ static __global__ void sum(struct sum_trial *trials)
     t->c[row + 8][at + 1] = c[3];
 }
 
-extern "C" int tensor_sum(struct sum_trial *trials, uint32_t count, void *stream)
+extern "C" int tensor_sum(struct sum_trial *trials, uint32_t count)
 {
-    return TG_LAUNCH(sum, count, 32, stream, trials);
+    const size_t bytes = count * sizeof(*trials);
+    void *there = nullptr;
+    cudaStream_t stream;
+    int rc = (int)cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+    if (rc == 0)
+        rc = (int)cudaMalloc(&there, bytes);
+    if (rc == 0)
+        rc = (int)cudaMemcpyAsync(there, trials, bytes, cudaMemcpyHostToDevice, stream);
+    if (rc == 0)
+        rc = TG_LAUNCH(sum, count, 32, stream, (struct sum_trial *)there);
+    if (rc == 0)
+        rc = (int)cudaMemcpyAsync(trials, there, bytes, cudaMemcpyDeviceToHost, stream);
+    if (rc == 0)
+        rc = (int)cudaStreamSynchronize(stream);
+    cudaFree(there);
+    return rc != 0 ? rc : (int)cudaStreamDestroy(stream);
 }

@@ -18,7 +18,7 @@ struct sum_trial {
 #ifdef __cplusplus
 extern "C"
 #endif
-/** @trials in device memory. Returns a cudaError_t. */
-int tensor_sum(struct sum_trial *trials, uint32_t count, void *stream);
+/** On device 0. Returns a cudaError_t. */
+int tensor_sum(struct sum_trial *trials, uint32_t count);
 
 #endif

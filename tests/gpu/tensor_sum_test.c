@@ -5,7 +5,6 @@
  * cut off; the exact sum has less than 64 bits. Prints the worst that was seen. Built twice: on the emulated
  * runtime, which cuts off as badly as is allowed, and for a real device (suite gpu).
  */
-#include <cuda_runtime_api.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,25 +68,6 @@ static double worst_error(const struct sum_trial *before, const struct sum_trial
     return worst;
 }
 
-static int run(struct sum_trial *trials, size_t count)
-{
-    struct sum_trial *there = NULL;
-    cudaStream_t stream;
-    int rc = (int)cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
-    if (rc == 0)
-        rc = (int)cudaMalloc((void **)&there, count * sizeof(*there));
-    if (rc == 0)
-        rc = (int)cudaMemcpyAsync(there, trials, count * sizeof(*there), cudaMemcpyHostToDevice, stream);
-    if (rc == 0)
-        rc = tensor_sum(there, (uint32_t)count, stream);
-    if (rc == 0)
-        rc = (int)cudaMemcpyAsync(trials, there, count * sizeof(*there), cudaMemcpyDeviceToHost, stream);
-    if (rc == 0)
-        rc = (int)cudaStreamSynchronize(stream);
-    cudaFree(there);
-    return rc != 0 ? rc : (int)cudaStreamDestroy(stream);
-}
-
 int main(int argc, char **argv)
 {
     const size_t count = argc > 1 ? strtoul(argv[1], NULL, 10) : 20000;
@@ -97,7 +77,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < count; i++)
         draw(&before[i]);
     memcpy(after, before, count * sizeof(*after));
-    int rc = run(after, count);
+    int rc = tensor_sum(after, (uint32_t)count);
     for (size_t i = 0; i < count; i++)
         worst = fmax(worst, worst_error(&before[i], &after[i]));
     printf("CUDA error %d; of %zu sums of %d products the worst is off by %.2f x 2^-22 of its terms; %.0f "
