@@ -218,6 +218,18 @@ static void run_sizes(struct stage *s, const char *what)
 /* ---- runners and ways ------------------------------------------------------------------------------------
  */
 
+/* In shared memory, as the gateway has it. */
+static void open_lane(struct stage *s)
+{
+    const struct tg_shape *shape = &s->instance->shape;
+    const struct tg_lane_options o = {.rows = LANE_ROWS,
+                                      .in_stride = TG_MAX((shape->in_bytes[0] + 63) / 64 * 64, 64u),
+                                      .out_stride = TG_MAX((shape->out_bytes[0] + 63) / 64 * 64, 64u)};
+    if (tg_arena_init(&s->lane.arena, tg_lane_bytes(&o) + 8192, TG_ARENA_SHARED) != 0)
+        give_up("lane", "out of memory");
+    s->lane.lane = tg_lane_create(&s->lane.arena, &o);
+}
+
 static void open_stage(struct stage *s, size_t runner, const char *way)
 {
     struct tg_problems problems = {0};
@@ -229,9 +241,7 @@ static void open_stage(struct stage *s, size_t runner, const char *way)
         o.setting_count++;
     if (tg_instance_create(&host, &o, &s->instance, &problems) != 0)
         give_up("runner", problems.text);
-    const struct tg_shape *shape = &s->instance->shape;
-    test_lane_open(&s->lane, LANE_ROWS, TG_MAX((shape->in_bytes[0] + 63) / 64 * 64, 64u),
-                   TG_MAX((shape->out_bytes[0] + 63) / 64 * 64, 64u));
+    open_lane(s);
     if (s->backend->open(&device, &s->device, &why) != 0 ||
         s->backend->attach(s->device, s->lane.arena.base, s->lane.arena.size) != 0 ||
         s->backend->load(s->device, s->instance->runner, s->instance->self, &why) != 0)
