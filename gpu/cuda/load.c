@@ -237,6 +237,7 @@ int cuda_load(struct tg_device *d, const struct tg_runner *runner, void *self, s
     if (!why->message[0])
         tg_error_set(why, "", "runner %s cannot be loaded: %s", runner->type,
                      rc > 0 ? tg_cuda_fault_of(rc)->name : strerror(-rc));
+    cudaDeviceSynchronize(); /* as in cuda_close() */
     unload(d, &l);
     return cuda_errno(rc);
 }
