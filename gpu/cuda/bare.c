@@ -16,6 +16,7 @@
 
 #define LAUNCHES 64 /* between two waits, at most */
 #define STREAMS_MAX 16
+#define PIECES_MAX 256
 #define LONE_MAX 20000
 
 /* A batch's memory. */
@@ -30,6 +31,9 @@ struct bare {
     void *state;
     const uint32_t *one; /* a count of 1, in device memory */
     struct seat seats[STREAMS_MAX];
+    struct tg_cuda_loader loader;
+    void *pieces[PIECES_MAX]; /* device memory */
+    uint32_t piece_count;
 };
 
 static double now_us(void)
@@ -44,8 +48,12 @@ static double now_us(void)
 
 static void *loader_alloc(struct tg_cuda_loader *loader, size_t bytes)
 {
+    struct bare *b = TG_CONTAINER_OF(loader, struct bare, loader);
     void *at = NULL;
-    return cudaMalloc(&at, bytes) == cudaSuccess ? at : NULL;
+    if (b->piece_count == PIECES_MAX || cudaMalloc(&at, bytes) != cudaSuccess)
+        return NULL;
+    b->pieces[b->piece_count++] = at;
+    return at;
 }
 
 static int loader_upload(struct tg_cuda_loader *loader, void *to, const void *from, size_t bytes)
@@ -94,8 +102,7 @@ static int open_seat(struct bare *b, struct tg_cuda_loader *loader, struct seat 
 {
     const struct bare_options *o = b->o;
     const size_t in = (size_t)o->rows * o->in_stride, out = (size_t)o->rows * o->out_stride;
-    cudaStream_t stream;
-    int rc = (int)cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+    int rc = (int)cudaStreamCreateWithFlags((cudaStream_t *)&s->batch.stream, cudaStreamNonBlocking);
     if (rc == 0)
         rc = (int)cudaHostAlloc((void **)&s->host_in, in, cudaHostAllocMapped);
     if (rc == 0)
@@ -103,7 +110,7 @@ static int open_seat(struct bare *b, struct tg_cuda_loader *loader, struct seat 
     if (rc != 0)
         return rc;
     memcpy(s->host_in, o->in, in);
-    s->batch = (struct tg_cuda_batch){.stream = stream,
+    s->batch = (struct tg_cuda_batch){.stream = s->batch.stream,
                                       .capacity = o->rows,
                                       .in_stride = o->in_stride,
                                       .out_stride = o->out_stride,
@@ -120,7 +127,6 @@ static int open_seat(struct bare *b, struct tg_cuda_loader *loader, struct seat 
 
 static int open_all(struct bare *b)
 {
-    struct tg_cuda_loader loader = {.alloc = loader_alloc, .upload = loader_upload};
     struct cudaDeviceProp p;
     cudaStream_t stream;
     int rc = (int)cudaGetDeviceProperties(&p, 0);
@@ -128,13 +134,32 @@ static int open_all(struct bare *b)
         rc = (int)cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
     if (rc != 0)
         return rc;
-    loader.stream = stream;
-    loader.multiprocessors = (uint32_t)p.multiProcessorCount;
-    rc = load(b, &loader);
+    b->loader = (struct tg_cuda_loader){.alloc = loader_alloc,
+                                        .upload = loader_upload,
+                                        .stream = stream,
+                                        .multiprocessors = (uint32_t)p.multiProcessorCount};
+    rc = load(b, &b->loader);
     for (uint32_t i = 0; rc == 0 && i < b->o->streams; i++)
-        rc = open_seat(b, &loader, &b->seats[i]);
-    b->one = rc == 0 ? keep(&loader, &(uint32_t){1}, sizeof(uint32_t)) : NULL;
-    return rc;
+        rc = open_seat(b, &b->loader, &b->seats[i]);
+    b->one = rc == 0 ? keep(&b->loader, &(uint32_t){1}, sizeof(uint32_t)) : NULL;
+    return rc == 0 && !b->one ? (int)cudaErrorMemoryAllocation : rc;
+}
+
+static void close_all(struct bare *b)
+{
+    cudaDeviceSynchronize();
+    for (uint32_t i = 0; i < b->o->streams; i++) {
+        cudaFreeHost(b->seats[i].host_in);
+        cudaFreeHost(b->seats[i].host_out);
+        if (b->seats[i].batch.stream)
+            cudaStreamDestroy(b->seats[i].batch.stream);
+    }
+    if (b->cuda->unload)
+        b->cuda->unload(b->state);
+    if (b->loader.stream)
+        cudaStreamDestroy(b->loader.stream);
+    for (uint32_t i = 0; i < b->piece_count; i++)
+        cudaFree(b->pieces[i]);
 }
 
 /* ---- figures ---------------------------------------------------------------------------------------------
@@ -226,5 +251,8 @@ int bare_measure(const struct bare_options *o, struct bare_figures *out)
         rc = best_round(&b, 1, in_place, &out->in_place_us);
     if (rc == 0)
         rc = best_round(&b, o->streams, copied, &out->copied_us);
-    return rc == 0 ? lone(&b, out) : rc;
+    if (rc == 0)
+        rc = lone(&b, out);
+    close_all(&b);
+    return rc;
 }
