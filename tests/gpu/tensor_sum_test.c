@@ -50,13 +50,13 @@ static void draw(struct sum_trial *t)
 /* By how much a sum is off, in parts of the sum of its terms' magnitudes. */
 static double error_of(const struct sum_trial *before, const struct sum_trial *after, int row, int column)
 {
-    long double exact = before->c[row][column], magnitude = fabsl(exact);
+    long double exact = (long double)before->c[row][column], magnitude = fabsl(exact);
     for (int k = 0; k < SUM_DEPTH; k++) {
-        long double product = (long double)half_value(before->a[row][k]) * half_value(before->b[k][column]);
+        long double product = (long double)(half_value(before->a[row][k]) * half_value(before->b[k][column]));
         exact += product;
         magnitude += fabsl(product);
     }
-    return (double)(fabsl(after->c[row][column] - exact) / magnitude);
+    return (double)(fabsl((long double)after->c[row][column] - exact) / magnitude);
 }
 
 static double worst_error(const struct sum_trial *before, const struct sum_trial *after)
