@@ -69,6 +69,7 @@ choose_sizes() {
     [ -z "${BENCH_DEVICE:-}" ] || small=1100x16 large=1200x16 batches='1 16' batch=16 seconds=0.01
     parts=$build/report-$device server_cpus=0 load_cpu=1
     mkdir -p "$parts"
+    find "$parts" -name '*.md' ! -newer "$build/bench/bench-device" -delete # of another build
     [ "$(nproc)" -lt 8 ] || server_cpus=0-3 load_cpu=4
 }
 
@@ -217,7 +218,7 @@ make_part() {
     '  ') ;;
     *) return ;;
     esac
-    if [ -z "$(find "$file" -newer "$build/bench/bench-device" 2>/dev/null)" ] && needed "$1"; then
+    if [ ! -f "$file" ] && needed "$1"; then
         write_part "$1" >"$file.new"
         mv "$file.new" "$file"
         write_report
