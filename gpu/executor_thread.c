@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The executor as a thread or a process of its own: rounds while there is work, a bounded spin, then sleep on the
- * doorbell. A process beats all the while, so that its keeper can tell sleep from a hang.
+ * The executor as a thread or a process of its own: rounds while there is work, or while the device wants to be asked
+ * again at once; a bounded spin; then sleep on the doorbell. A process beats all the while, so that its keeper can tell
+ * sleep from a hang.
  */
 #include <sched.h>
+#include <sys/prctl.h>
 #include "executor.h"
 
 /* What is on the device when told to stop gets this long; the end of the device deals with the rest. */
@@ -12,6 +14,12 @@
 
 #define BEAT_NS 10000000ull        /* while it turns */
 #define BEAT_ASLEEP_NS 250000000ull
+
+/* A sleep over a batch ends when it is due: by default Linux may add 50 us, which is several batches of a GPU. */
+static void sleep_precisely(void)
+{
+    prctl(PR_SET_TIMERSLACK, 1000ul, 0ul, 0ul, 0ul); /* ns, of this thread */
+}
 
 static void pin(int cpu)
 {
@@ -83,6 +91,7 @@ void executor_run(struct tg_executor *ex)
 {
     pthread_setname_np(pthread_self(), "executor");
     pin(ex->options.cpu);
+    sleep_precisely();
     uint64_t spin_ns = ex->options.spin_us * 1000ull, idle_since = 0, told_ns = 0;
     while (!ex->gone) {
         uint64_t now = ex->options.host->now_ns(), wake = UINT64_MAX;
@@ -95,7 +104,7 @@ void executor_run(struct tg_executor *ex)
             return;
         if (idle_since == 0)
             idle_since = now;
-        if (now - idle_since < spin_ns)
+        if (now - idle_since < spin_ns || wake <= now)
             relax();
         else
             sleep_for_news(ex);

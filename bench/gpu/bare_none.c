@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* In place of gpu/cuda/bare.c where the program is built without CUDA. */
-#include "bare.h"
+#include <errno.h>
+#include "gpu/cuda/bare.h"
 
-void bare_kernels(const char *type, uint32_t in_stride, uint32_t out_stride, uint32_t rows)
+int bare_measure(const struct bare_options *o, struct bare_figures *out)
 {
+    return -ENOTSUP;
 }

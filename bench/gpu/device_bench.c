@@ -4,9 +4,11 @@
  *   lone    one row at a time: a bare submit and poll, then through lane, former and doorbells
  *   cost    processor time of the host for a batch, by its size
  *   full    full batches on all streams: bare, then through the executor; rows and bytes a second
- *   cross   the cuda device only: a batch moved by kernels and by copies, by its size
+ *   load    rows one by one at a half and at four fifths of that rate, through the executor
+ * On the cuda device besides
+ *   cross   a batch moved by kernels and by copies, by its size
+ *   kernels what the runner's kernels reach without us, in place and with copies, and how far we are from it
  * With --timeline instead: when each step of a lone task and of a full batch was over, from its JSON to its answer's.
- * On the cuda device `full` also says what the runner's kernels reach on rows that lie in device memory already.
  * Nothing is asserted; without the device the program ends with 77.
  *
  * bench-device [--device cpu|null|cuda] [--spec LINE] [--streams N] [--batch N] [--seconds S] [--cpu N]
@@ -14,18 +16,21 @@
  */
 #include <getopt.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "bare.h"
+#include "gpu/cuda/bare.h"
 #include "gpu/runners/knn.h"
+#include "load.h"
 #include "stage.h"
 #include "timeline.h"
 
 #define SAMPLES 20000
 #define LANES 8
 #define LANE_ROWS 4096
+#define PINNED "pin_mib=65536" /* all lanes, however large their rows are */
 
 static struct {
     const char *device, *spec;
@@ -38,17 +43,21 @@ static struct {
 
 static double samples[SAMPLES];
 
-static void open_stage(struct stage *s, const char *spec)
+/* What is held against one another at the end. */
+static struct {
+    double lone_p50_ns, lone_p99_ns, host_p50_ns, full_rows_per_s;
+} found;
+
+static struct stage_options stage_options(void)
 {
-    struct stage_options o = {.backend = options.device,
-                              .spec = spec,
-                              .settings = options.settings,
-                              .lanes = LANES,
-                              .lane_rows = LANE_ROWS,
-                              .max_batch = options.batch,
-                              .streams = options.streams,
-                              .threads = options.threads};
-    stage_open(s, &o);
+    return (struct stage_options){.backend = options.device,
+                                  .spec = options.spec,
+                                  .settings = options.settings,
+                                  .lanes = LANES,
+                                  .lane_rows = LANE_ROWS,
+                                  .max_batch = options.batch,
+                                  .streams = options.streams,
+                                  .threads = options.threads};
 }
 
 static uint64_t cpu_ns(void)
@@ -61,6 +70,11 @@ static uint64_t cpu_ns(void)
 static uint64_t deadline(void)
 {
     return stage_now_ns() + (uint64_t)(options.seconds * 1e9);
+}
+
+static void goal(const char *what, double value, const char *wanted)
+{
+    printf("goal: %-52s %10.2f   %s\n", what, value, wanted);
 }
 
 static void report(const char *what, uint32_t n)
@@ -80,12 +94,19 @@ struct bare {
     uint32_t next[TG_STREAMS_MAX]; /* row of the stream's lane */
 };
 
-static void quiet(enum tg_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void quiet(enum tg_log_level level, const char *format, ...)
+static __attribute__((format(printf, 2, 3))) void warn(enum tg_log_level level, const char *format, ...)
 {
+    va_list args;
+    if (level < TG_LOG_WARN)
+        return;
+    va_start(args, format);
+    fputs("# ", stdout);
+    vprintf(format, args);
+    putchar('\n');
+    va_end(args);
 }
 
-static const struct tg_host host = {TG_RUNNER_ABI, sizeof(struct tg_host), quiet, stage_now_ns};
+static const struct tg_host host = {TG_RUNNER_ABI, sizeof(struct tg_host), warn, stage_now_ns};
 
 static void fail(const char *why)
 {
@@ -168,6 +189,8 @@ static void lone_executor(struct stage *s)
         samples[n] = (double)(stage_now_ns() - start);
     }
     report("lone row, through the executor", n);
+    found.lone_p50_ns = samples[n / 2];
+    found.lone_p99_ns = samples[n - 1 - n / 100];
 }
 
 /* ---- cost ------------------------------------------------------------------------------------------------ */
@@ -189,6 +212,7 @@ static void cost(struct bare *b, struct stage *s, uint32_t rows)
     }
     snprintf(what, sizeof(what), "host's part of a batch of %" PRIu32, rows);
     report(what, n);
+    found.host_p50_ns = samples[n / 2];
 }
 
 /* ---- full ------------------------------------------------------------------------------------------------ */
@@ -236,17 +260,52 @@ static void full_bare(struct bare *b, struct stage *s)
     rate("full batches, bare", s, rows, stage_now_ns() - start);
 }
 
+/* Enough waits for every stream and two batches more, each batch in one lane. Returns the rows that are there now. */
+static uint64_t refill(struct stage *s, uint64_t there, uint64_t now_ns)
+{
+    static uint32_t lane;
+    const uint64_t wanted = (options.streams + 2ull) * options.batch;
+    for (uint32_t tries = 0; tries < LANES && there + options.batch <= wanted; tries++)
+        there += stage_put(s, lane++ % LANES, options.batch, now_ns);
+    return there;
+}
+
+static void drain(struct stage *s, uint64_t there)
+{
+    uint64_t wake_ns = UINT64_MAX;
+    while (there > 0) {
+        tg_executor_turn(s->ex, stage_now_ns(), &wake_ns);
+        there -= stage_take(s);
+    }
+}
+
 static void full_executor(struct stage *s)
 {
-    uint64_t rows = 0, start = stage_now_ns(), end = deadline(), now = start;
+    uint64_t rows = 0, there = 0, start = stage_now_ns(), end = deadline(), now = start;
     for (; now < end; now = stage_now_ns()) {
         uint64_t wake_ns = UINT64_MAX;
-        for (uint32_t l = 0; l < LANES; l++)
-            stage_put(s, l, LANE_ROWS, now);
+        there = refill(s, there, now);
         tg_executor_turn(s->ex, now, &wake_ns);
-        rows += stage_take(s);
+        uint32_t back = stage_take(s);
+        rows += back;
+        there -= back;
     }
     rate("full batches, through the executor", s, rows, now - start);
+    found.full_rows_per_s = (double)rows * 1e9 / (double)(now - start);
+    drain(s, there);
+}
+
+/* ---- load ------------------------------------------------------------------------------------------------ */
+
+static void loaded(struct stage *s, uint32_t percent, const char *wanted)
+{
+    struct load_figures f;
+    char what[64];
+    load_run(s, found.full_rows_per_s * percent / 100, options.seconds, &f);
+    printf("at %" PRIu32 " %% of that, row by row         p50 %9.2f us   p99 %9.2f us   %12.0f rows/s\n", percent,
+           f.p50_ns / 1e3, f.p99_ns / 1e3, f.rows_per_s);
+    snprintf(what, sizeof(what), "p99 at %" PRIu32 " %% of saturation, in lone rows' p50", percent);
+    goal(what, f.p99_ns / found.lone_p50_ns, wanted);
 }
 
 /* ---- cross ----------------------------------------------------------------------------------------------- */
@@ -316,40 +375,102 @@ static bool read_options(int argc, char **argv)
            options.seconds > 0;
 }
 
+/* ---- kernels --------------------------------------------------------------------------------------------- */
+
+static int measure_kernels(const struct stage *s, struct bare_figures *f)
+{
+    struct tg_lane *l = s->lanes[0];
+    const struct bare_options o = {.runner = s->instance->runner,
+                                   .self = s->instance->self,
+                                   .in = tg_lane_in(l, 0),
+                                   .row = *tg_lane_row(l, 0),
+                                   .in_stride = l->in_stride,
+                                   .out_stride = l->out_stride,
+                                   .rows = options.batch,
+                                   .streams = options.streams,
+                                   .seconds = options.seconds / 4};
+    return bare_measure(&o, f);
+}
+
+static void compare_with_kernels(const struct bare_figures *f)
+{
+    goal("a lone row's latency beyond that, us, p50", found.lone_p50_ns / 1e3 - f->lone_p50_us, "at most 10");
+    goal("a lone row's latency beyond that, us, p99", found.lone_p99_ns / 1e3 - f->lone_p99_us, "at most 25");
+    goal("host's part of a full batch, us, p50", found.host_p50_ns / 1e3, "at most 6");
+    goal("rows/s of full batches, % of kernels with copies",
+         100 * found.full_rows_per_s * f->copied_us / 1e6 / options.batch, "at least 90");
+}
+
+static void kernels(const struct stage *s, bool compare)
+{
+    struct bare_figures f;
+    int rc = measure_kernels(s, &f);
+    if (rc != 0) {
+        printf("kernels by themselves: none (%d)\n", rc);
+        return;
+    }
+    rate("kernels alone, rows in place", s, options.batch, (uint64_t)(f.in_place_us * 1e3));
+    rate("kernels alone, with copies", s, options.batch, (uint64_t)(f.copied_us * 1e3));
+    printf("%-34s p50 %9.2f us   p99 %9.2f us\n", "kernels alone, lone row and wait", f.lone_p50_us, f.lone_p99_us);
+    if (compare)
+        compare_with_kernels(&f);
+}
+
+/* ---- all of it ------------------------------------------------------------------------------------------- */
+
 static bool is_cuda(void)
 {
     return strcmp(options.device, "cuda") == 0;
 }
 
-static void bare_beside(const struct stage *s)
-{
-    if (is_cuda())
-        bare_kernels(s->instance->runner->type, s->lanes[0]->in_stride, s->lanes[0]->out_stride, options.batch);
-}
-
 static void timelines(struct stage *s)
 {
+    const struct stage_options o = stage_options();
+    stage_start(s, &o);
     timeline(s, 1, options.seconds);
     timeline(s, options.batch, options.seconds);
-    bare_beside(s);
+    if (is_cuda())
+        kernels(s, false);
 }
 
-static void figures(struct stage *s)
+static void bare_figures(struct stage *s)
 {
     struct bare b;
     open_bare(&b, s, options.spec);
     lone_bare(&b, s);
-    for (uint32_t rows = 1; rows <= options.batch; rows *= 16)
+    for (uint32_t rows = 1; rows < options.batch; rows *= 16)
         cost(&b, s, rows);
+    cost(&b, s, options.batch);
     full_bare(&b, s);
     b.backend->close(b.device);
+}
+
+/* The lanes are the bare device's first, then the executor's. */
+static void figures(struct stage *s)
+{
+    const struct stage_options o = stage_options();
+    bare_figures(s);
+    if (is_cuda()) {
+        cross_way(s, "by kernels", PINNED ",direct_kib=1048575");
+        cross_way(s, "by copies", PINNED ",direct_kib=0");
+    }
+    stage_start(s, &o);
     lone_executor(s);
     full_executor(s);
-    if (is_cuda()) {
-        cross_way(s, "by kernels", "direct_kib=1048575");
-        cross_way(s, "by copies", "direct_kib=0");
-    }
-    bare_beside(s);
+    loaded(s, 50, "at most 3");
+    loaded(s, 80, "at most 6");
+    if (is_cuda())
+        kernels(s, true);
+}
+
+/* No batch is larger than the gateway's would be; a device relies on that. */
+static void limit_batch(struct tg_instance *in)
+{
+    const struct tg_runner_cuda *part = tg_runner_cuda_part(in->runner);
+    uint32_t most = part ? TG_MAX(in->shape.max_batch, part->batch_rows) : in->shape.max_batch;
+    if (options.batch > most)
+        printf("# %s takes batches of %" PRIu32 " rows at most\n", in->runner->type, most);
+    options.batch = in->max_batch = TG_MIN(options.batch, most);
 }
 
 int main(int argc, char **argv)
@@ -361,7 +482,11 @@ int main(int argc, char **argv)
         return 2;
     }
     stage_pin(options.cpu);
-    open_stage(&s, options.spec);
+    if (is_cuda() && !options.spec)
+        options.spec = PINNED;
+    const struct stage_options o = stage_options();
+    stage_open(&s, &o);
+    limit_batch(s.instance);
     if (options.timeline)
         timelines(&s);
     else

@@ -59,6 +59,7 @@ static void measure(const struct shape *h)
                               .max_batch = h->max_batch,
                               .streams = 2};
     stage_open(&s, &o);
+    stage_start(&s, &o);
     for (uint32_t i = 0; i < options.rounds; i++)
         within[i] = run_round(&s, h, &whole[i]);
     stage_close(&s);

@@ -121,6 +121,11 @@ void stage_open(struct stage *s, const struct stage_options *o)
     make_lanes(s, o);
     s->bell = make_doorbell(s);
     s->back = s->workers[0] = make_doorbell(s);
+}
+
+void stage_start(struct stage *s, const struct stage_options *o)
+{
+    struct tg_error why = {0};
     struct tg_executor_options e = {.host = &host,
                                     .backend = o->backend,
                                     .backend_spec = o->spec,
@@ -146,6 +151,11 @@ void stage_close(struct stage *s)
 
 uint32_t stage_put(struct stage *s, uint32_t lane, uint32_t n, uint64_t now_ns)
 {
+    return stage_put_spread(s, lane, n, (double)now_ns, 0);
+}
+
+uint32_t stage_put_spread(struct stage *s, uint32_t lane, uint32_t n, double first_ns, double step_ns)
+{
     struct tg_lane *l = s->lanes[lane];
     uint32_t first;
     n = TG_MIN(n, l->mask + 1 - tg_lane_used(l));
@@ -153,7 +163,7 @@ uint32_t stage_put(struct stage *s, uint32_t lane, uint32_t n, uint64_t now_ns)
         return 0;
     for (uint32_t i = 0; i < n; i++) {
         struct tg_row *row = tg_lane_row(l, first + i);
-        row->arrival_ns = now_ns;
+        row->arrival_ns = (uint64_t)(first_ns + i * step_ns);
         row->deadline_ns = UINT64_MAX;
     }
     tg_lane_publish(l);

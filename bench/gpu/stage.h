@@ -28,12 +28,19 @@ struct stage {
     struct tg_executor *ex;
 };
 
-/** Ends the program with a line on stderr if anything is wrong; with 77 if there is no such device. */
+/**
+ * Instance and lanes; with stage_start() the executor, which has the lanes for itself from then on: memory can be
+ * registered with a device once. Ends the program with a line on stderr if anything is wrong; with 77 if there is no such
+ * device.
+ */
 void stage_open(struct stage *s, const struct stage_options *o);
+void stage_start(struct stage *s, const struct stage_options *o);
 void stage_close(struct stage *s);
 
 /** Publish up to @n rows in a lane and ring. Rows keep the bytes they have. Returns how many fitted. */
 uint32_t stage_put(struct stage *s, uint32_t lane, uint32_t n, uint64_t now_ns);
+/** The same for rows that came one after the other, @step_ns apart. */
+uint32_t stage_put_spread(struct stage *s, uint32_t lane, uint32_t n, double first_ns, double step_ns);
 /** Take back and retire what has come. Returns the rows. */
 uint32_t stage_take(struct stage *s);
 

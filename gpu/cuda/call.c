@@ -28,12 +28,15 @@ static void remember(struct tg_device *d, const struct tg_cuda_fault *fault)
     d->broken_error = fault->error;
 }
 
+/* "Not ready" too is left behind for cudaGetLastError(), where the next launch would take it for its own failure. */
 int cuda_check(struct tg_device *d, int code, const char *call)
 {
-    if (TG_LIKELY(code == cudaSuccess || code == cudaErrorNotReady))
+    if (TG_LIKELY(code == cudaSuccess))
+        return code;
+    cudaGetLastError();
+    if (code == cudaErrorNotReady)
         return code;
     const struct tg_cuda_fault *fault = tg_cuda_fault_of(code);
-    cudaGetLastError(); /* or the next launch would find it again */
     if (!d->broken)
         d->host->log(TG_LOG_ERROR, "cuda:%d: %.60s: %s (%d)", d->ordinal, call, fault->name, code);
     remember(d, fault);

@@ -51,7 +51,7 @@ static uint32_t cuda_list(struct tg_device_info *out, uint32_t max)
             break;
         out[n] = (struct tg_device_info){.memory_bytes = p.totalGlobalMem};
         snprintf(out[n].name, sizeof(out[n].name), "%.40s", p.name);
-        tg_cuda_uuid_write((const unsigned char *)p.uuid.bytes, out[n].gpu);
+        tg_cuda_uuid_write(p.name, (const unsigned char *)p.uuid.bytes, out[n].gpu);
         write_bus(&p, out[n].bus);
     }
     return n;
@@ -66,7 +66,7 @@ static int take(struct tg_device *d, int ordinal, const struct cudaDeviceProp *p
         return rc;
     d->ordinal = ordinal;
     snprintf(d->name, sizeof(d->name), "cuda:%d %.40s", ordinal, p->name);
-    tg_cuda_uuid_write((const unsigned char *)p->uuid.bytes, d->gpu);
+    tg_cuda_uuid_write(p->name, (const unsigned char *)p->uuid.bytes, d->gpu);
     write_bus(p, d->bus);
     d->memory_bytes = p->totalGlobalMem;
     d->multiprocessors = (uint32_t)p->multiProcessorCount;

@@ -74,6 +74,7 @@ struct cuda_loaded {
     const struct tg_runner_cuda *cuda; /* NULL: nothing but moving rows, to measure it */
     void *self, *state;
     uint32_t batch_rows; /* largest batch */
+    bool graphs;         /* captured, as long as that succeeds */
     uint32_t class_count;
     uint32_t in_stride[TG_SIZE_CLASSES_MAX], out_stride[TG_SIZE_CLASSES_MAX];
     struct cuda_seat *seats; /* by slot */

@@ -35,6 +35,8 @@ static int load_resident(struct tg_device *d, struct cuda_loaded *l, struct tg_e
         .d = d,
     };
     int rc = l->cuda->load ? l->cuda->load(l->self, &loader.loader, &l->state, why) : 0;
+    if (rc > 0)
+        cuda_check(d, rc, l->runner->type);
     return rc == 0 ? CUDA(d, cudaStreamSynchronize(d->load_stream)) : rc;
 }
 
@@ -112,6 +114,25 @@ static int warm_up(struct tg_device *d, struct cuda_loaded *l, struct cuda_slot 
     return rc == 0 ? CUDA(d, cudaStreamSynchronize(slot->stream)) : rc;
 }
 
+/* Those of large batches too, which are in no graph. */
+static int warm_up_copies(struct tg_device *d, struct cuda_slot *slot, struct cuda_seat *seat)
+{
+    int rc = CUDA(d, tg_cuda_begin(&seat->view, 0, 0, 0, slot->stream));
+    return rc == 0 ? CUDA(d, tg_cuda_end(&seat->view, 0, 0, slot->stream)) : rc;
+}
+
+/* A graph that cannot be had is no reason to refuse: from then on kernels are launched one by one. */
+static int try_capture(struct tg_device *d, struct cuda_loaded *l, struct cuda_slot *slot, struct cuda_seat *seat,
+                       const struct cuda_pass *pass, cudaGraphExec_t *exec)
+{
+    int rc = l->graphs ? capture(d, l, slot, seat, pass, exec) : 0;
+    if (rc == 0 || d->broken)
+        return rc;
+    l->graphs = false;
+    d->host->log(TG_LOG_WARN, "cuda:%d: %s runs without graphs", d->ordinal, l->runner->type);
+    return 0;
+}
+
 static int capture_class(struct tg_device *d, struct cuda_loaded *l, uint32_t slot, uint32_t size_class)
 {
     uint32_t rows_max = direct_rows(d, l, size_class), last = tg_cuda_bucket(rows_max);
@@ -121,24 +142,19 @@ static int capture_class(struct tg_device *d, struct cuda_loaded *l, uint32_t sl
         struct cuda_pass pass = {tg_cuda_bucket_rows(b, rows_max), l->in_stride[size_class],
                                  l->out_stride[size_class]};
         rc = warm_up(d, l, &d->slots[slot], seat, &pass);
-        if (rc == 0 && d->settings.graphs)
-            rc = capture(d, l, &d->slots[slot], seat, &pass, &seat->graphs[size_class][b]);
+        if (rc == 0)
+            rc = try_capture(d, l, &d->slots[slot], seat, &pass, &seat->graphs[size_class][b]);
     }
     return rc;
 }
 
-/* A graph that cannot be had is no reason to refuse: the kernels are launched one by one then. */
 static int capture_all(struct tg_device *d, struct cuda_loaded *l)
 {
-    int rc = 0;
+    int rc = warm_up_copies(d, &d->slots[0], &l->seats[0]);
     for (uint32_t s = 0; rc == 0 && s < d->stream_count; s++)
         for (uint32_t c = 0; rc == 0 && c < l->class_count; c++)
             if (l->in_stride[c] <= d->buffer_bytes && l->out_stride[c] <= d->buffer_bytes)
                 rc = capture_class(d, l, s, c);
-    if (rc != 0 && !d->broken && d->settings.graphs) {
-        d->host->log(TG_LOG_WARN, "cuda:%d: %s runs without graphs", d->ordinal, l->runner->type);
-        rc = 0;
-    }
     return rc;
 }
 
@@ -203,7 +219,8 @@ static int load(struct tg_device *d, struct cuda_loaded *l, struct tg_error *why
 
 int cuda_load(struct tg_device *d, const struct tg_runner *runner, void *self, struct tg_error *why)
 {
-    struct cuda_loaded l = {.runner = runner, .cuda = tg_runner_cuda_part(runner), .self = self};
+    struct cuda_loaded l = {
+        .runner = runner, .cuda = tg_runner_cuda_part(runner), .self = self, .graphs = d->settings.graphs};
     if (!l.cuda) {
         tg_error_set(why, "", "runner %s has no part for an NVIDIA device", runner->type);
         return -ENOTSUP;
@@ -220,6 +237,7 @@ int cuda_load(struct tg_device *d, const struct tg_runner *runner, void *self, s
     if (!why->message[0])
         tg_error_set(why, "", "runner %s cannot be loaded: %s", runner->type,
                      rc > 0 ? tg_cuda_fault_of(rc)->name : strerror(-rc));
+    cudaDeviceSynchronize(); /* as in cuda_close() */
     unload(d, &l);
     return cuda_errno(rc);
 }

@@ -84,6 +84,7 @@ int cuda_measure(struct tg_device *d)
         m[n].bytes = bytes;
         rc = time_both(d, &d->slots[0], &seat, &m[n++]);
     }
+    cudaDeviceSynchronize(); /* what was launched before something failed still reads the seat */
     cuda_seat_finish(&seat);
     d->direct_bytes = tg_cuda_crossover(m, n);
     if (rc == 0)

@@ -6,6 +6,7 @@
  */
 #include "launch.cuh"
 
+/* Words of a batch are counted in 32 bits, in which a division costs a fifth: buffers have less than 2^32 of them. */
 #define WORD sizeof(uint4)
 /* More blocks would only wait for the bus together. */
 #define BLOCKS_MAX 128
@@ -62,8 +63,8 @@ static __global__ void gather(struct tg_cuda_slot slot, uint32_t in_stride, uint
         slot.results[r] = {out_stride, 0};
     }
     const uint32_t words = (uint32_t)(in_stride / WORD);
-    for (uint64_t i = first; i < (uint64_t)count * words; i += step) {
-        const uint32_t row = (uint32_t)(i / words), word = (uint32_t)(i % words);
+    for (uint32_t i = first; i < count * words; i += step) {
+        const uint32_t row = i / words, word = i % words;
         const struct tg_cuda_segment *s = find_segment(segments, segment_count, row);
         ((uint4 *)slot.in)[i] = ((const uint4 *)s->in)[(uint64_t)(row - s->first) * words + word];
     }
@@ -80,8 +81,8 @@ static __global__ void scatter(struct tg_cuda_slot slot, uint32_t out_stride)
     const uint32_t first = blockIdx.x * blockDim.x + threadIdx.x, step = gridDim.x * blockDim.x;
     for (uint32_t r = first; r < count; r += step)
         slot.results_host[r] = slot.results[r];
-    for (uint64_t i = first; i < (uint64_t)count * words; i += step) {
-        const uint32_t row = (uint32_t)(i / words), word = (uint32_t)(i % words);
+    for (uint32_t i = first; i < count * words; i += step) {
+        const uint32_t row = i / words, word = i % words;
         if (word >= words_in_use(slot.results[row].out_len, words))
             continue;
         const struct tg_cuda_segment *s = find_segment(control->segments, control->segment_count, row);

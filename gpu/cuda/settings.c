@@ -73,9 +73,10 @@ int tg_cuda_settings_parse(const char *spec, struct tg_cuda_settings *out, struc
     return rc;
 }
 
-void tg_cuda_uuid_write(const unsigned char uuid[16], char text[static TG_CUDA_UUID_BYTES])
+/* CUDA has no other word for a part of a GPU than its name: "NVIDIA H200 MIG 1g.18gb". */
+void tg_cuda_uuid_write(const char *name, const unsigned char uuid[16], char text[static TG_CUDA_UUID_BYTES])
 {
-    size_t at = (size_t)snprintf(text, TG_CUDA_UUID_BYTES, "GPU-");
+    size_t at = (size_t)snprintf(text, TG_CUDA_UUID_BYTES, "%s", strstr(name, " MIG ") ? "MIG-" : "GPU-");
     for (size_t i = 0; i < 16; i++) {
         if (i == 4 || i == 6 || i == 8 || i == 10)
             text[at++] = '-';
@@ -91,6 +92,6 @@ bool tg_cuda_device_matches(const char *wanted, uint32_t index, const unsigned c
         return true;
     if (strncmp(wanted, "GPU-", 4) != 0 && strncmp(wanted, "MIG-", 4) != 0)
         return false;
-    tg_cuda_uuid_write(uuid, text);
+    tg_cuda_uuid_write("", uuid, text);
     return wanted[4] != '\0' && strncasecmp(wanted + 4, text + 4, strlen(wanted + 4)) == 0;
 }

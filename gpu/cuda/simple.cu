@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernels of echo and saxpy: both read and write each byte once and are bound by memory alone. */
+/*
+ * The kernels of echo and saxpy: both read and write each byte once and are bound by memory alone. A batch's words are
+ * counted in 32 bits, as in move.cu.
+ */
 #include "launch.cuh"
 
 #define BLOCKS_PER_MULTIPROCESSOR 8
@@ -16,8 +19,8 @@ static __global__ void echo(struct tg_cuda_batch b)
     const uint32_t words = in_words < out_words ? in_words : out_words;
     const uint32_t first = blockIdx.x * blockDim.x + threadIdx.x, step = gridDim.x * blockDim.x;
     const uint32_t count = *b.count;
-    for (uint64_t i = first; i < (uint64_t)count * words; i += step) {
-        const uint32_t row = (uint32_t)(i / words), word = (uint32_t)(i % words);
+    for (uint32_t i = first; i < count * words; i += step) {
+        const uint32_t row = i / words, word = i % words;
         if ((uint64_t)word * 16 < b.rows[row].in_len)
             ((uint4 *)b.out)[(uint64_t)row * out_words + word] =
                 ((const uint4 *)b.in)[(uint64_t)row * in_words + word];
@@ -31,8 +34,8 @@ static __global__ void saxpy(struct tg_cuda_batch b, uint32_t n)
 {
     const uint32_t fours = (n + 3) / 4, count = *b.count;
     const uint32_t first = blockIdx.x * blockDim.x + threadIdx.x, step = gridDim.x * blockDim.x;
-    for (uint64_t i = first; i < (uint64_t)count * fours; i += step) {
-        const uint32_t row = (uint32_t)(i / fours), four = (uint32_t)(i % fours);
+    for (uint32_t i = first; i < count * fours; i += step) {
+        const uint32_t row = i / fours, four = i % fours;
         const float4 *in = (const float4 *)((const char *)b.in + (uint64_t)row * b.in_stride);
         float4 *out = (float4 *)((char *)b.out + (uint64_t)row * b.out_stride);
         const float a = __uint_as_float((uint32_t)b.rows[row].param);

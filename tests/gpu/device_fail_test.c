@@ -154,6 +154,18 @@ Test(device_fail, one_death_ends_every_stream)
     emulator_kill_kernels(0);
 }
 
+/* Every batch of it would fail; elsewhere it may do well. */
+Test(device_fail, a_runner_whose_kernels_cannot_be_launched_is_refused)
+{
+    cr_assert_eq(rig_open_only(&rig, &by_kernels), 0);
+    emulator_refuse_launches(cudaErrorNoKernelImageForDevice);
+    cr_assert_lt(rig.backend->load(rig.device, &scramble_runner, &rig.self, &rig.why), 0);
+    cr_assert_not_null(strstr(rig.why.message, "cudaErrorNoKernelImageForDevice"), "%s", rig.why.message);
+    rig_close(&rig);
+    emulator_refuse_launches(0);
+    cr_assert_eq(emulator_leaks(), 0);
+}
+
 Test(device_fail, memory_that_cannot_be_pinned_is_served_all_the_same)
 {
     struct rig_job *j;

@@ -5,6 +5,8 @@
  */
 #include "stage.h"
 
+#include <errno.h>
+
 TestSuite(gpu_runners, .timeout = 900);
 
 /* Every task's answer from the device and then, over the same rows, from the cpu. */
@@ -139,4 +141,17 @@ Test(gpu_runners, noop_has_no_part_for_a_gpu_and_is_refused_with_a_reason)
     cr_assert_neq(b->load(device, tg_runner_find("noop"), NULL, &why), 0);
     cr_assert_not_null(strstr(why.message, "noop"));
     b->close(device);
+}
+
+/* No device has so much: a thousand batches in flight with buffers of 4 GiB each way. */
+Test(gpu_runners, memory_that_is_not_there_is_a_reason_and_no_harm)
+{
+    struct tg_error why = {0};
+    struct tg_device_options o = {.host = &host, .streams = 1024, .spec = "direct_kib=4,buffer_kib=4194304"};
+    struct tg_device *device = NULL;
+    const struct tg_backend *b = tg_backend_find("cuda");
+    cr_assert_eq(b->open(&o, &device, &why), -ENOMEM);
+    cr_assert_null(device);
+    cr_assert_not_null(strstr(why.message, "cudaErrorMemoryAllocation"), "%s", why.message);
+    search_all(SETTINGS({"type", "knn", NULL}, {"data", "builtin:digits", NULL}, {"rows", "1-300", NULL}), ways[0], "");
 }

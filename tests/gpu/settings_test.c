@@ -57,3 +57,15 @@ Test(cuda_settings, devices_are_named_by_index_or_uuid)
     cr_assert_not(tg_cuda_device_matches("GPU-", 0, uuid), "a prefix of all is no name");
     cr_assert_not(tg_cuda_device_matches("1f2e3d4c", 0, uuid));
 }
+
+/* What is written goes into CUDA_VISIBLE_DEVICES, which knows a part of a GPU by this word only. */
+Test(cuda_settings, a_part_of_a_gpu_is_told_from_a_whole_one)
+{
+    static const unsigned char uuid[16] = {0x1f, 0x2e, 0x3d, 0x4c, 0x5b, 0x6a, 0x79, 0x88,
+                                           0x97, 0xa6, 0xb5, 0xc4, 0xd3, 0xe2, 0xf1, 0x00};
+    char text[TG_CUDA_UUID_BYTES];
+    tg_cuda_uuid_write("NVIDIA H200", uuid, text);
+    cr_assert_str_eq(text, "GPU-1f2e3d4c-5b6a-7988-97a6-b5c4d3e2f100");
+    tg_cuda_uuid_write("NVIDIA H200 MIG 1g.18gb", uuid, text);
+    cr_assert_str_eq(text, "MIG-1f2e3d4c-5b6a-7988-97a6-b5c4d3e2f100");
+}

@@ -108,6 +108,8 @@ int64_t emulator_leaks(void);
 uint64_t emulator_graph_launches(void);
 /** Host memory cannot be registered from now on. */
 void emulator_refuse_pinning(int refuse);
+/** From now on every launch is refused with @code; 0: none. */
+void emulator_refuse_launches(int code);
 /** A kernel dies from now on: launches succeed, nothing is computed, and the stream says so when asked. */
 void emulator_kill_kernels(int code);
 

@@ -40,9 +40,11 @@ struct alignas(16) float4 {
 #define TG_OUT_OF_LINE
 /* Arguments are taken when a kernel is launched, as CUDA does: the kernel may run later. */
 #define TG_LAUNCH(kernel, grid, block, stream, ...)                                                          \
-    emulator_launch(stream, dim3(grid), (block), [arguments = std::make_tuple(__VA_ARGS__)] {                \
-        std::apply([](auto... argument) { kernel(argument...); }, arguments);                                \
-    })
+    (emulator_launch(stream, dim3(grid), (block),                                                            \
+                     [arguments = std::make_tuple(__VA_ARGS__)] {                                            \
+                         std::apply([](auto... argument) { kernel(argument...); }, arguments);               \
+                     }),                                                                                     \
+     (int)cudaGetLastError())
 
 /* ---- the thread that runs -------------------------------------------------------------------------------- */
 

@@ -35,9 +35,12 @@ struct emulated_event {
 namespace {
 
 uint64_t calls, fail_at, graph_launches;
-int fail_code, stuck, dying;
+int fail_code, stuck, dying, unlaunchable;
+int last_error; /* until somebody asks for it */
 bool refuses_pinning;
 int64_t alive;
+size_t device_bytes; /* in use, of memory_bytes */
+constexpr size_t memory_bytes = (size_t)8 << 30;
 std::map<char *, size_t> registered;
 std::map<void *, size_t> allocated;
 
@@ -75,16 +78,24 @@ const std::vector<int> &visible()
     return seen;
 }
 
+/* What a call returns, it also leaves behind; as in CUDA, "not ready" too. */
+cudaError_t leave(int code)
+{
+    if (code != cudaSuccess)
+        last_error = code;
+    return (cudaError_t)code;
+}
+
 /* Every call begins here. */
 cudaError_t called()
 {
     if (stuck)
-        return (cudaError_t)stuck;
+        return leave(stuck);
     if (++calls != fail_at)
         return cudaSuccess;
     if (is_sticky(fail_code))
         stuck = fail_code;
-    return (cudaError_t)fail_code;
+    return leave(fail_code);
 }
 
 void drain(emulated_stream *s)
@@ -121,9 +132,9 @@ cudaError_t add(emulated_stream *s, work w)
 cudaError_t ask(emulated_stream *s)
 {
     if (!s->pending.empty() && s->reluctance++ % 3 != 2)
-        return cudaErrorNotReady;
+        return leave(cudaErrorNotReady);
     drain(s);
-    return stuck ? (cudaError_t)stuck : cudaSuccess;
+    return leave(stuck);
 }
 
 /* For a sanitizer that sees where memory ends; else whole pages, since the device has a lot and touches little. */
@@ -198,8 +209,10 @@ int emulator_launch(void *stream, dim3 grid, unsigned threads, std::function<voi
     cudaError_t rc = called();
     if (rc != cudaSuccess)
         return rc;
+    if (unlaunchable)
+        return leave(unlaunchable);
     if (grid.x == 0 || grid.y == 0 || grid.y > 65535 || threads > 1024)
-        return cudaErrorInvalidConfiguration;
+        return leave(cudaErrorInvalidConfiguration);
     return add((emulated_stream *)stream, [=] { emulator_run(grid, threads, kernel); });
 }
 
@@ -234,7 +247,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device)
     snprintf(p->name, sizeof(p->name), "emulated %d", number);
     p->uuid.bytes[15] = (char)number;
     p->pciBusID = 0x10 + number;
-    p->totalGlobalMem = 1 << 30;
+    p->totalGlobalMem = memory_bytes;
     p->multiProcessorCount = 2;
     return called();
 }
@@ -246,7 +259,9 @@ cudaError_t cudaSetDevice(int)
 
 cudaError_t cudaGetLastError(void)
 {
-    return (cudaError_t)stuck;
+    int code = stuck ? stuck : last_error;
+    last_error = cudaSuccess;
+    return (cudaError_t)code;
 }
 
 cudaError_t cudaDeviceSynchronize(void)
@@ -258,11 +273,16 @@ cudaError_t cudaDeviceSynchronize(void)
 
 cudaError_t cudaMalloc(void **at, size_t bytes)
 {
-    return allocate(at, bytes);
+    if (bytes > memory_bytes - device_bytes)
+        return leave(cudaErrorMemoryAllocation);
+    cudaError_t rc = allocate(at, bytes);
+    device_bytes += rc == cudaSuccess ? bytes : 0;
+    return rc;
 }
 
 cudaError_t cudaFree(void *at)
 {
+    device_bytes -= at ? allocated.at(at) : 0;
     return release(at);
 }
 
@@ -464,6 +484,11 @@ uint64_t emulator_graph_launches(void)
 void emulator_refuse_pinning(int refuse)
 {
     refuses_pinning = refuse != 0;
+}
+
+void emulator_refuse_launches(int code)
+{
+    unlaunchable = code;
 }
 
 void emulator_kill_kernels(int code)

@@ -72,6 +72,20 @@ Test(executor_thread, idle_it_sleeps_once_until_it_is_rung)
     cr_assert_leq(rig_stats().sleeps, 11, "one sleep for each row and the first");
 }
 
+/* A GPU's batch of some microseconds is over before a thread that slept for no time at all is back. */
+Test(executor_thread, it_does_not_sleep_over_a_batch_that_wants_to_be_asked_for_at_once)
+{
+    puppet.eager = true;
+    puppet.service_ns = 50 * MS;
+    rig_open(&(struct rig_options){.backend = "puppet", .max_batch = 8, .streams = 1, .threaded = true});
+    while (rig_stats().sleeps == 0)
+        sched_yield();
+    rig_put(0, 0, 1, UINT64_MAX);
+    rig_await();
+    nap();
+    cr_assert_leq(rig_stats().sleeps, 3, "before the row, between its ring and it, and after it");
+}
+
 Test(executor_thread, a_delayed_row_is_sent_without_another_ring)
 {
     rig_open(&(struct rig_options){

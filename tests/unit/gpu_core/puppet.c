@@ -95,7 +95,7 @@ static int puppet_poll(struct tg_device *d, uint32_t stream, uint64_t now_ns, ui
     if (puppet.hold)
         return -EAGAIN;
     if (now_ns < d->streams[stream].end_ns) {
-        *wake_ns = TG_MIN(*wake_ns, d->streams[stream].end_ns);
+        *wake_ns = TG_MIN(*wake_ns, puppet.eager ? now_ns : d->streams[stream].end_ns);
         return -EAGAIN;
     }
     job->fault = d->streams[stream].fault;

@@ -15,6 +15,7 @@ struct puppet {
     enum tg_device_fault end_fault[PUPPET_STEPS];    /* poll() ends it so, without having computed */
     int open_rc;                                     /* open() returns this */
     bool hold;                                       /* nothing ends */
+    bool eager;                                      /* what has not ended is to be asked for again at once */
     bool scribble;                                   /* a faulted batch leaves half-written rows behind */
     uint64_t service_ns; /* a batch ends so long after its submission, by the rig's clock */
     /* what happened */
