@@ -25,7 +25,7 @@ struct tg_device_options {
 
 struct tg_device_info {
     char name[64];
-    char gpu[96]; /* its UUID as NVML spells it, "GPU-..."; empty: it is none */
+    char gpu[96]; /* its UUID, "GPU-..." or, part of one, "MIG-..."; empty: it is none */
     char bus[16]; /* where it sits, 0000:18:00.0; empty: unknown */
     uint32_t threads;
     uint64_t memory_bytes; /* device memory, 0 if the host's */

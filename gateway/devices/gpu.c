@@ -179,8 +179,8 @@ static bool taken(const struct gateway *g, const char *visible)
 static int add_gpu(struct gateway *g, const struct gpu_line *line, const char *device,
                    const struct tg_device_info *seen)
 {
-    char spec[DEVICE_SPEC_BYTES], name[GPU_NAME_BYTES];
-    const char *visible = gpu_visible_name(device, seen, name);
+    char spec[DEVICE_SPEC_BYTES];
+    const char *visible = seen && seen->gpu[0] ? seen->gpu : device;
     if (taken(g, visible))
         return refuse_twice(device);
     snprintf(spec, sizeof(spec), "device=%s%s", g->devices.process ? "0" : visible, line->rest);

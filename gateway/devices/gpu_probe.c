@@ -6,14 +6,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "gateway/base/thread.h"
 
-#define PROBE_MS 30000     /* a driver that takes longer to say what there is will not serve either */
+#define PROBE_MS 30000    /* a driver that takes longer to say what there is will not serve either */
 #define PROBE_LOOK_MS 250 /* who wants the gateway to end meanwhile is not kept waiting */
 
 static void probe_and_tell(const char *visible, int fd)
@@ -41,19 +40,6 @@ static void listen_to_probe(int fd, struct gpu_probe *p)
     tg_error_set(&p->why, "device_lost", "%s",
                  thread_told_to_end() ? "the driver has not answered yet, and the gateway is to end"
                                       : "the driver died or did not answer when it was asked for GPUs");
-}
-
-/* The UUID of a part of a GPU (MIG) is written as one of a GPU; only the part's model tells, "... MIG
- * 1g.10gb". */
-const char *gpu_visible_name(const char *device, const struct tg_device_info *seen,
-                             char name[static GPU_NAME_BYTES])
-{
-    static const char gpu[] = "GPU-", mig[] = "MIG-";
-    if (!seen || strncmp(seen->gpu, gpu, strlen(gpu)) != 0 || strncasecmp(device, mig, strlen(mig)) == 0)
-        return device;
-    snprintf(name, GPU_NAME_BYTES, "%s%.91s", strstr(seen->name, " MIG ") ? mig : gpu,
-             seen->gpu + strlen(gpu));
-    return name;
 }
 
 struct gpu_probe gpu_probe_apart(const char *visible)

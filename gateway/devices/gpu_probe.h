@@ -21,13 +21,4 @@ _Static_assert(sizeof(struct gpu_probe) <= 4096, "it passes through a pipe in on
  */
 struct gpu_probe gpu_probe_apart(const char *visible);
 
-#define GPU_NAME_BYTES 96
-
-/**
- * What CUDA_VISIBLE_DEVICES takes for the device that the operator calls so and that a look has shown as
- * @seen, or not (NULL). Returns @device, or @name filled in.
- */
-const char *gpu_visible_name(const char *device, const struct tg_device_info *seen,
-                             char name[static GPU_NAME_BYTES]);
-
 #endif
