@@ -149,8 +149,9 @@ static void wake_control(const struct gateway *g)
         log_error("cannot wake the control thread: %s", strerror(errno));
 }
 
-static void tell_spare(struct gateway *g, bool none_left)
+static void tell_spare(struct gateway *g)
 {
+    bool none_left = has_none_left(g, atomic_load_explicit(&g->admission.devices_out, memory_order_relaxed));
     if (none_left && !g->devices.spare_told)
         log_warn("no device is left for some runners: where executor.device is auto, the cpu stands in");
     g->devices.spare_told = none_left;
@@ -172,7 +173,6 @@ static void add_up(struct gateway *g)
     atomic_store_explicit(&g->admission.devices_out, out, memory_order_relaxed);
     atomic_store_explicit(&g->devices.up, g->devices.count - (uint32_t)__builtin_popcount(out), memory_order_relaxed);
     ready_change(&g->admission, reasons, DEVICE_REASONS);
-    tell_spare(g, has_none_left(g, out));
 }
 
 static uint32_t reasons_in(const struct tg_keeper_news *news)
@@ -205,32 +205,44 @@ static void take(struct device *d, const struct tg_keeper_news *news)
     atomic_store_explicit(&d->reasons, reasons_in(news), memory_order_relaxed);
 }
 
-static void lose_keeper(struct gateway *g, struct device *d)
+static void lose_keeper(struct device *d)
 {
     d->retry_ms = 0;
     atomic_store_explicit(&d->reasons, READY_KEEPER_LOST, memory_order_relaxed);
-    if (!atomic_load_explicit(&g->devices.leaving, memory_order_acquire))
-        log_error("keeper_lost: %s: the keeper of the executor process is gone; nothing is sent there until a restart",
-                  d->name);
 }
 
-/* Returns false once there will be no more. */
+static void say_lost(const struct device *d)
+{
+    log_error("keeper_lost: %s: the keeper of the executor process is gone; nothing is sent there until a restart", d->name);
+}
+
+/* What follows from the sum. */
+static void act_on(struct gateway *g)
+{
+    tell_spare(g);
+    wake_control(g);
+    if (has_none_left(g, atomic_load_explicit(&g->admission.devices_out, memory_order_relaxed)))
+        give_up_if_told(g);
+}
+
+/* Tasks first go elsewhere, then it is said that they do. Returns false once there will be no more news. */
 static bool hear(struct gateway *g, struct device *d)
 {
     struct tg_keeper_news news;
     bool heard = tg_keeper_wait(d->keeper, &news) == 0;
-    if (heard) {
+    if (heard)
         take(d, &news);
+    else
+        lose_keeper(d);
+    bool leaving = atomic_load_explicit(&g->devices.leaving, memory_order_acquire); /* nobody wants to know any more */
+    if (!leaving)
+        add_up(g);
+    if (heard)
         say(d, &news);
-    } else {
-        lose_keeper(g, d);
-    }
-    if (atomic_load_explicit(&g->devices.leaving, memory_order_acquire)) /* no news for anybody any more */
-        return heard;
-    add_up(g);
-    wake_control(g);
-    if (has_none_left(g, atomic_load_explicit(&g->admission.devices_out, memory_order_relaxed)))
-        give_up_if_told(g);
+    else if (!leaving)
+        say_lost(d);
+    if (!leaving)
+        act_on(g);
     return heard;
 }
 
@@ -302,6 +314,7 @@ int devices_start(struct gateway *g)
     for (uint32_t i = 0; i < all->count; i++)
         up += await_one(&all->list[i]);
     add_up(g);
+    tell_spare(g);
     if (all->count == 0 || up > 0 || gpu_may_do_without(g))
         return 0;
     return rc < 0 ? rc : -ENODEV;
