@@ -213,7 +213,8 @@ static void lose_keeper(struct device *d)
 
 static void say_lost(const struct device *d)
 {
-    log_error("keeper_lost: %s: the keeper of the executor process is gone; nothing is sent there until a restart", d->name);
+    log_error("keeper_lost: %s: the keeper of the executor process is gone; nothing is sent there until a restart",
+              d->name);
 }
 
 /* What follows from the sum. */
@@ -234,7 +235,7 @@ static bool hear(struct gateway *g, struct device *d)
         take(d, &news);
     else
         lose_keeper(d);
-    bool leaving = atomic_load_explicit(&g->devices.leaving, memory_order_acquire); /* nobody wants to know any more */
+    bool leaving = atomic_load_explicit(&g->devices.leaving, memory_order_acquire); /* no news for anybody */
     if (!leaving)
         add_up(g);
     if (heard)
