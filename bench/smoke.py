@@ -4,6 +4,8 @@
 
 Usage: smoke.py BENCH_LOAD CEIL_EPOLL CEIL_URING. Reports in TAP; checks counts and exit states, never speed.
 """
+import concurrent.futures
+import itertools
 import json
 import os
 import re
@@ -163,9 +165,19 @@ def uring_allowed():
 BACKENDS = ["epoll"] + (["uring"] if uring_allowed() else [])
 
 
+def side_by_side(test, cases):
+    """What comes of each. A run lasts a second, whatever it gets done in that."""
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lambda case: test(*case), cases))
+
+
 def each_backend(answer, *flags, check=0):
-    for io in BACKENDS:
-        yield run(Peer(answer).port, "--io", io, *flags, check=check)
+    return side_by_side(lambda io: run(Peer(answer).port, "--io", io, *flags, check=check), zip(BACKENDS))
+
+
+LOADS = (["--connections", "64"], ["--connections", "16", "--pipeline", "16", "--preset", "echo"],
+         ["--rate", "500", "--connections", "256", "--arrival", "poisson"], ["--threads", "2", "--connections", "7"],
+         ["--connections", "50", "--active", "3", "--touch-idle"], ["--wait", "spin", "--method", "PUT"])
 
 
 def a_least_work_server_is_measured_without_errors():
@@ -173,17 +185,16 @@ def a_least_work_server_is_measured_without_errors():
         if needs_uring and "uring" not in BACKENDS:
             continue
         with Ceil(binary) as server:
-            for io in BACKENDS:
-                for flags in (["--connections", "64"], ["--connections", "16", "--pipeline", "16", "--preset", "echo"],
-                              ["--rate", "500", "--connections", "256", "--arrival", "poisson"], ["--threads", "2", "--connections", "7"],
-                              ["--connections", "50", "--active", "3", "--touch-idle"],
-                              ["--wait", "spin", "--method", "PUT"]):
-                    result = run(server.port, "--io", io, "--verify", "--server-pid", str(server.process.pid), *flags)
-                    expect(result)
-                    assert result["status"].keys() == {"200"}, result["status"]
-                    assert result["requests"] > 0 and result["latency_us"]["count"] > 0
-                    assert result["server"]["cpu_us_per_request"] > 0 and result["server"]["rss_bytes"] > 0
-                    assert result["tcp_segments_per_request"] > 0
+            side_by_side(lambda io, flags: is_measured(server, io, flags), itertools.product(BACKENDS, LOADS))
+
+
+def is_measured(server, io, flags):
+    result = run(server.port, "--io", io, "--verify", "--server-pid", str(server.process.pid), *flags)
+    expect(result)
+    assert result["status"].keys() == {"200"}, result["status"]
+    assert result["requests"] > 0 and result["latency_us"]["count"] > 0
+    assert result["server"]["cpu_us_per_request"] > 0 and result["server"]["rss_bytes"] > 0
+    assert result["tcp_segments_per_request"] > 0
 
 
 def the_open_loop_keeps_to_its_rate():
@@ -255,27 +266,33 @@ def certificate():
     return context
 
 
+VERSIONS = (("1.2", "TLSv1.2"), ("1.3", "TLSv1.3"))
+
+
 def tls_is_spoken_with_both_versions():
-    context = certificate()
-    for version, name in (("1.2", "TLSv1.2"), ("1.3", "TLSv1.3")):
-        for io in BACKENDS:
-            port = Peer(plain, context).port
-            for flags in (["--pipeline", "4"], ["--rate", "200"], ["--threads", "2"]):
-                result = run(port, "--tls", "--tls-version", version, "--io", io, "--verify", *flags)
-                expect(result)
-                assert result["tls"]["version"] == name and result["tls"]["suite"], result["tls"]
-                assert result["requests"] > 0 and result["tls"]["handshakes"] == 0
+    port = Peer(plain, certificate()).port
+    side_by_side(lambda *case: is_spoken(port, *case),
+                 itertools.product(VERSIONS, BACKENDS, (["--pipeline", "4"], ["--rate", "200"], ["--threads", "2"])))
+
+
+def is_spoken(port, version, io, flags):
+    result = run(port, "--tls", "--tls-version", version[0], "--io", io, "--verify", *flags)
+    expect(result)
+    assert result["tls"]["version"] == version[1] and result["tls"]["suite"], result["tls"]
+    assert result["requests"] > 0 and result["tls"]["handshakes"] == 0
 
 
 def connections_resume_their_sessions_only_if_asked_to():
     context = certificate()
-    for version in ("1.2", "1.3"):
-        for io in BACKENDS:
-            for flags, resumed in ((["--resume"], True), ([], False)):
-                result = run(Peer(closing, context).port, "--tls", "--tls-version", version, "--io", io, *flags)
-                expect(result, reconnects=True)
-                assert result["tls"]["handshakes"] == result["opening_us"]["count"] > 0
-                assert result["tls"]["resumed"] == (result["tls"]["handshakes"] if resumed else 0), result["tls"]
+    side_by_side(lambda *case: resumes(context, *case), itertools.product(VERSIONS, BACKENDS, (True, False)))
+
+
+def resumes(context, version, io, wanted):
+    result = run(Peer(closing, context).port, "--tls", "--tls-version", version[0], "--io", io,
+                 *(["--resume"] if wanted else []))
+    expect(result, reconnects=True)
+    assert result["tls"]["handshakes"] == result["opening_us"]["count"] > 0
+    assert result["tls"]["resumed"] == (result["tls"]["handshakes"] if wanted else 0), result["tls"]
 
 
 class Plain(Peer):

@@ -169,8 +169,9 @@ static void wake_control(const struct gateway *g)
 }
 
 /* Once for as long as it holds, with what comes of it for each. */
-static void tell_none_left(struct gateway *g, uint32_t out)
+static void tell_none_left(struct gateway *g)
 {
+    uint32_t out = atomic_load_explicit(&g->admission.devices_out, memory_order_relaxed);
     bool told = g->devices.none_left_told;
     for (uint32_t i = 0; i < g->instance_count && !told; i++) {
         const struct tg_instance *in = g->instances[i];
@@ -197,7 +198,6 @@ static void add_up(struct gateway *g)
     atomic_store_explicit(&g->admission.devices_out, out, memory_order_relaxed);
     atomic_store_explicit(&g->devices.up, g->devices.count - (uint32_t)__builtin_popcount(out), memory_order_relaxed);
     ready_change(&g->admission, reasons, DEVICE_REASONS);
-    tell_none_left(g, out);
 }
 
 static uint32_t reasons_in(const struct tg_keeper_news *news)
@@ -235,13 +235,16 @@ static bool leaving(const struct gateway *g)
     return atomic_load_explicit(&g->devices.leaving, memory_order_acquire);
 }
 
-static void lose_keeper(struct gateway *g, struct device *d)
+static void lose_keeper(struct device *d)
 {
     d->retry_ms = 0;
     atomic_store_explicit(&d->reasons, READY_KEEPER_LOST, memory_order_relaxed);
-    if (!leaving(g))
-        log_error("keeper_lost: %s: the keeper of the executor process is gone; nothing is sent there until a restart",
-                  d->name);
+}
+
+static void say_lost(const struct device *d)
+{
+    log_error("keeper_lost: %s: the keeper of the executor process is gone; nothing is sent there until a restart",
+              d->name);
 }
 
 /* Nobody else takes from its lanes any more. */
@@ -252,23 +255,32 @@ static void refuse_rows(struct gateway *g, const struct device *d)
     tg_keeper_refuse(d->keeper, &o);
 }
 
-/* Returns false once there will be no more. */
-static bool hear(struct gateway *g, struct device *d)
+/* What follows from the sum. */
+static void act_on(struct gateway *g)
 {
-    struct tg_keeper_news news;
-    bool heard = tg_keeper_wait(d->keeper, &news) == 0;
-    if (heard) {
-        take(d, &news);
-        say(d, &news);
-    } else {
-        lose_keeper(g, d);
-    }
-    if (leaving(g)) /* no news for anybody any more */
-        return heard;
-    add_up(g);
+    tell_none_left(g);
     wake_control(g);
     if (any_has_none_left(g, atomic_load_explicit(&g->admission.devices_out, memory_order_relaxed)))
         give_up_if_told(g);
+}
+
+/* Tasks first go elsewhere, then it is said that they do. Returns false once there will be no more news. */
+static bool hear(struct gateway *g, struct device *d)
+{
+    struct tg_keeper_news news;
+    bool heard = tg_keeper_wait(d->keeper, &news) == 0, told = !leaving(g); /* on the way out, for nobody */
+    if (heard)
+        take(d, &news);
+    else
+        lose_keeper(d);
+    if (told)
+        add_up(g);
+    if (heard)
+        say(d, &news);
+    else if (told)
+        say_lost(d);
+    if (told)
+        act_on(g);
     return heard;
 }
 
@@ -280,6 +292,7 @@ static void look_at_thread(struct gateway *g, struct device *d)
         return;
     atomic_store_explicit(&d->reasons, reasons, memory_order_relaxed);
     add_up(g);
+    tell_none_left(g);
     wake_control(g);
 }
 
@@ -384,6 +397,7 @@ int devices_start(struct gateway *g)
     if (all->count > 0 && up == 0 && !gpu_may_do_without(g))
         return -ENODEV;
     add_up(g);
+    tell_none_left(g);
     return 0;
 }
 

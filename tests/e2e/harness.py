@@ -123,9 +123,9 @@ def name_of(test):
     return test.id().replace("__main__.", "").replace("#", "")
 
 
-def main(at_once=1):
+def main(at_once=4):
     """TAP for all cases of the calling file, or for those whose name contains an argument. @at_once: so many classes run
-    side by side; worth it where cases wait more than they work, and fair since each class has a gateway of its own."""
+    side by side, as cases wait more than they work; fair since each class has a gateway of its own."""
     suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
     classes = {}
     for test in flatten(suite):

@@ -244,4 +244,4 @@ class Register(InFolder):
 
 
 if __name__ == "__main__":
-    harness.main(at_once=4)
+    harness.main()

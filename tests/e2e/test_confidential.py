@@ -292,4 +292,4 @@ class Canaries(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    harness.main(at_once=4)
+    harness.main()

@@ -209,4 +209,4 @@ class Host(Asked):
 
 
 if __name__ == "__main__":
-    harness.main(at_once=4)
+    harness.main()

@@ -151,4 +151,4 @@ class Silent(Timeouts):
 
 
 if __name__ == "__main__":
-    harness.main(at_once=4)
+    harness.main()

@@ -2,9 +2,11 @@
 /* The scheduler of the emulated threads. */
 #include "emulator.h"
 
+#include <dlfcn.h>
 #include <setjmp.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <vector>
@@ -14,6 +16,7 @@
 namespace {
 
 constexpr size_t stack_bytes = 128 << 10;
+constexpr unsigned threads_max = 1024, warp_threads = 32;
 enum state { RUNNABLE, AT_BLOCK, AT_WARP, ENDED };
 
 struct fiber {
@@ -22,17 +25,30 @@ struct fiber {
     std::unique_ptr<char[]> stack;
     void *shadow; /* the sanitizer's, while it does not run */
     bool begun;
-    state where;
-    uint64_t given; /* to the warp */
     emulated_thread thread;
 };
 
+/* What a warp's threads give one another: two sets, so that one can be filled while the other is still read. */
+struct warp_values {
+    uint64_t set[2][warp_threads];
+    unsigned filling;
+};
+
 std::vector<fiber> fibers;
+state where[threads_max];
+warp_values values[threads_max / warp_threads];
 jmp_buf scheduler;
 ucontext_t nowhere;
 fiber *running;
 const std::function<void()> *body;
 uint64_t order_seed;
+
+/*
+ * The C library's own: AddressSanitizer puts another before it, which takes every jump for an exception. That costs a
+ * system call, and forgets what the sanitizer knows about the stack.
+ */
+typedef void jump_fn(jmp_buf, int);
+jump_fn *const jump = (jump_fn *)dlsym(dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD), "_longjmp");
 
 uint32_t draw(uint32_t below)
 {
@@ -74,13 +90,18 @@ void leaving_fiber(fiber &) {}
 void back_in_fiber(fiber &) {}
 #endif
 
-void stop_at(state where)
+size_t number_of_running()
+{
+    return (size_t)(running - fibers.data());
+}
+
+void stop_at(state barrier)
 {
     fiber &f = *running;
-    f.where = where;
+    where[number_of_running()] = barrier;
     if (_setjmp(f.at) == 0) {
         leaving_fiber(f);
-        _longjmp(scheduler, 1);
+        jump(scheduler, 1);
     }
     back_in_fiber(f);
 }
@@ -104,7 +125,7 @@ void run(fiber &f)
     if (_setjmp(scheduler) == 0) {
         leaving_scheduler(f);
         if (f.begun)
-            _longjmp(f.at, 1);
+            jump(f.at, 1);
         f.begun = true;
         setcontext(&f.context);
     }
@@ -117,9 +138,9 @@ bool run_all()
     size_t n = fibers.size(), start = order_seed ? draw((uint32_t)n) : 0, step = order_seed ? 2 * draw(64) + 1 : 1;
     bool any = false;
     for (size_t i = 0; i < n; i++) {
-        fiber &f = fibers[(start + i * step) % n]; /* n is a power of two: an odd step visits all */
-        if (f.where == RUNNABLE) {
-            run(f);
+        size_t thread = (start + i * step) % n; /* n is a power of two: an odd step visits all */
+        if (where[thread] == RUNNABLE) {
+            run(fibers[thread]);
             any = true;
         }
     }
@@ -131,38 +152,46 @@ bool release(size_t from, size_t to, state barrier)
 {
     bool waits = false;
     for (size_t i = from; i < to; i++) {
-        if (fibers[i].where != barrier && fibers[i].where != ENDED)
+        if (where[i] != barrier && where[i] != ENDED)
             return false;
-        waits |= fibers[i].where == barrier;
+        waits |= where[i] == barrier;
     }
     for (size_t i = from; waits && i < to; i++)
-        if (fibers[i].where == barrier)
-            fibers[i].where = RUNNABLE;
+        if (where[i] == barrier)
+            where[i] = RUNNABLE;
     return waits;
+}
+
+/* Its threads read what they were given when they go on; none gives twice more before all have. */
+bool release_warp(size_t warp)
+{
+    size_t first = warp * warp_threads;
+    if (!release(first, first + warp_threads, AT_WARP))
+        return false;
+    warp_values &v = values[warp];
+    for (size_t lane = 0; lane < warp_threads; lane++)
+        if (where[first + lane] == ENDED)
+            v.set[v.filling][lane] = 0;
+    v.filling ^= 1;
+    return true;
 }
 
 bool release_some()
 {
     bool any = release(0, fibers.size(), AT_BLOCK);
-    for (size_t warp = 0; warp < fibers.size(); warp += 32)
-        any |= release(warp, warp + 32, AT_WARP);
+    for (size_t warp = 0; warp < fibers.size() / warp_threads; warp++)
+        any |= release_warp(warp);
     return any;
 }
 
 bool all_ended()
 {
-    for (const fiber &f : fibers)
-        if (f.where != ENDED)
-            return false;
-    return true;
+    return std::all_of(where, where + fibers.size(), [](state s) { return s == ENDED; });
 }
 
 void run_block()
 {
-    for (fiber &f : fibers) {
-        f.where = RUNNABLE;
-        f.given = 0;
-    }
+    std::fill_n(where, fibers.size(), RUNNABLE);
     while (!all_ended()) {
         if (run_all() || release_some())
             continue;
@@ -173,7 +202,7 @@ void run_block()
 
 void resize(unsigned threads)
 {
-    if (threads == 0 || threads % 32 || (threads & (threads - 1)))
+    if (threads == 0 || threads > threads_max || threads % warp_threads || (threads & (threads - 1)))
         abort(); /* whole warps, and a power of two for run_all() */
     if (fibers.size() == threads)
         return;
@@ -203,15 +232,14 @@ void emulator_block_barrier()
     stop_at(AT_BLOCK);
 }
 
-void emulator_exchange(uint64_t value, uint64_t all[32])
+const uint64_t *emulator_exchange(uint64_t value)
 {
-    fiber *me = running;
-    size_t warp = (size_t)(me - fibers.data()) / 32 * 32;
-    me->given = value;
+    size_t me = number_of_running();
+    warp_values &v = values[me / warp_threads];
+    uint64_t *set = v.set[v.filling];
+    set[me % warp_threads] = value;
     stop_at(AT_WARP);
-    for (size_t i = 0; i < 32; i++)
-        all[i] = fibers[warp + i].where == ENDED ? 0 : fibers[warp + i].given;
-    stop_at(AT_WARP); /* nobody gives the next value before all have read this one */
+    return set;
 }
 
 void emulator_run(dim3 grid, unsigned threads, const std::function<void()> &kernel)

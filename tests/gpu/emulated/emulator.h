@@ -72,8 +72,9 @@ template <typename... A> std::function<void()> *emulator_bind(void (*kernel)(A..
     std::tuple<A...> values{*(A *)*arguments++...};
     return new std::function<void()>([kernel, values] { std::apply(kernel, values); });
 }
-/** Give @value to the warp and get everybody's: the lanes' values in order. Lanes that have ended give 0. */
-void emulator_exchange(uint64_t value, uint64_t all[32]);
+/** Give @value to the warp and get everybody's: the 32 lanes' values in order, to be read before the next exchange.
+ * Lanes that have ended give 0. */
+const uint64_t *emulator_exchange(uint64_t value);
 /** See gpu/cuda/mma.cuh. */
 void emulator_mma(float *c, const uint32_t *a, const uint2 &b);
 #define TG_MMA emulator_mma
@@ -98,8 +99,7 @@ static inline int __syncthreads_or(int vote)
 
 static inline void __syncwarp()
 {
-    uint64_t all[32];
-    emulator_exchange(0, all);
+    emulator_exchange(0);
 }
 
 static inline void __threadfence_system() {}
@@ -123,10 +123,9 @@ static inline uint32_t atomicMax(uint32_t *at, uint32_t n)
 template <typename T> static inline T emulator_shuffle(T value, unsigned from)
 {
     static_assert(sizeof(T) == 4 || sizeof(T) == 8, "words only");
-    uint64_t bits = 0, all[32];
+    uint64_t bits = 0;
     memcpy(&bits, &value, sizeof(T));
-    emulator_exchange(bits, all);
-    memcpy(&value, &all[from % 32], sizeof(T));
+    memcpy(&value, &emulator_exchange(bits)[from % 32], sizeof(T));
     return value;
 }
 
@@ -148,9 +147,8 @@ template <typename T> static inline T __shfl_down_sync(unsigned, T value, unsign
 
 static inline uint32_t __ballot_sync(unsigned, bool vote)
 {
-    uint64_t all[32];
+    const uint64_t *all = emulator_exchange(vote);
     uint32_t votes = 0;
-    emulator_exchange(vote, all);
     for (int i = 0; i < 32; i++)
         votes |= (uint32_t)(all[i] & 1) << i;
     return votes;

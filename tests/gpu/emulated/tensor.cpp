@@ -90,9 +90,8 @@ extern "C" void emulator_sums(enum emulated_sums how)
 void emulator_mma(float *c, const uint32_t *a, const uint2 &b)
 {
     const fragments mine = {a, b};
-    uint64_t given[32];
+    const uint64_t *given = emulator_exchange((uint64_t)(uintptr_t)&mine);
     const fragments *all[32];
-    emulator_exchange((uint64_t)(uintptr_t)&mine, given);
     for (unsigned i = 0; i < 32; i++)
         all[i] = (const fragments *)(uintptr_t)given[i];
     const unsigned lane = threadIdx.x % 32;
