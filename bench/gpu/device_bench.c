@@ -16,7 +16,6 @@
  */
 #include <getopt.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,20 +93,6 @@ struct bare {
     uint32_t next[TG_STREAMS_MAX]; /* row of the stream's lane */
 };
 
-static __attribute__((format(printf, 2, 3))) void warn(enum tg_log_level level, const char *format, ...)
-{
-    va_list args;
-    if (level < TG_LOG_WARN)
-        return;
-    va_start(args, format);
-    fputs("# ", stdout);
-    vprintf(format, args);
-    putchar('\n');
-    va_end(args);
-}
-
-static const struct tg_host host = {TG_RUNNER_ABI, sizeof(struct tg_host), warn, stage_now_ns};
-
 static void fail(const char *why)
 {
     fprintf(stderr, "%s: %s\n", options.device, why);
@@ -119,7 +104,7 @@ static void open_bare(struct bare *b, struct stage *s, const char *spec)
 {
     struct tg_error why = {0};
     struct tg_device_options o = {
-        .host = &host, .streams = options.streams, .threads = options.threads, .spec = spec};
+        .host = &stage_host, .streams = options.streams, .threads = options.threads, .spec = spec};
     *b = (struct bare){.backend = tg_backend_find(options.device)};
     if (b->backend->open(&o, &b->device, &why) != 0 ||
         b->backend->attach(b->device, s->arena.base, s->arena.used) != 0 ||

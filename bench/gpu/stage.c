@@ -49,7 +49,7 @@ static __attribute__((format(printf, 2, 3))) void log_line(enum tg_log_level lev
     va_end(args);
 }
 
-static const struct tg_host host = {TG_RUNNER_ABI, sizeof(struct tg_host), log_line, stage_now_ns};
+const struct tg_host stage_host = {TG_RUNNER_ABI, sizeof(struct tg_host), log_line, stage_now_ns};
 
 static _Noreturn void give_up(int status, const char *what, const char *why)
 {
@@ -63,7 +63,7 @@ static void make_instance(struct stage *s, const struct stage_options *o)
     struct tg_instance_options i = {.name = "bench", .settings = o->settings};
     while (o->settings[i.setting_count].key)
         i.setting_count++;
-    if (tg_instance_create(&host, &i, &s->instance, &problems) != 0)
+    if (tg_instance_create(&stage_host, &i, &s->instance, &problems) != 0)
         give_up(2, "runner", problems.text);
     s->instance->max_batch = o->max_batch;
     s->instance->streams = o->streams;
@@ -126,7 +126,7 @@ void stage_open(struct stage *s, const struct stage_options *o)
 void stage_start(struct stage *s, const struct stage_options *o)
 {
     struct tg_error why = {0};
-    struct tg_executor_options e = {.host = &host,
+    struct tg_executor_options e = {.host = &stage_host,
                                     .backend = o->backend,
                                     .backend_spec = o->spec,
                                     .threads = o->threads,

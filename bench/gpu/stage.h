@@ -44,6 +44,9 @@ uint32_t stage_put_spread(struct stage *s, uint32_t lane, uint32_t n, double fir
 /** Take back and retire what has come. Returns the rows. */
 uint32_t stage_take(struct stage *s);
 
+/* What runners and devices are given: log lines go to stdout, behind "# ". */
+extern const struct tg_host stage_host;
+
 uint64_t stage_now_ns(void);
 void stage_pin(int cpu);
 

@@ -126,13 +126,18 @@ class Energy(WithGpu):
         def seconds(**labels):
             return scrape(self.g).get("taskgate_tenant_device_seconds_total", **labels)
 
+        sent = 0
+
         def charged(least, tenant, **sender):
+            nonlocal sent
+            sent += 1
             self.assertEqual(self.g.task(NOOP, {"sleep_ms": 100}, **sender).status, 200)
             return seconds(tenant=tenant) >= least
         for name, tenant in (("node-a", "node-a"), ("node-b", "node-b"), ("node-c", "other"), (None, "other")):
             sender = {"source_node_id": name} if name else {}
             least = seconds(tenant=tenant) + 0.1
             wait_for(lambda: charged(least, tenant, **sender), 60, "%s to be charged as %s" % (name, tenant))
+        wait_for(lambda: seconds() >= 0.1 * sent, 60, "the time of all tasks, whoever is charged for it")
         tenants = {dict(labels).get("tenant") for name, labels in scrape(self.g).values if "tenant" in name}
         self.assertEqual(tenants, {"node-a", "node-b", "other"})
 

@@ -8,7 +8,8 @@
 
 TestSuite(executor_thread, .fini = rig_close, .timeout = 300);
 
-static void traffic(const char *backend, const char *spec, uint32_t threads, uint32_t spin_us)
+/* Returns how often the device answered with a fault. */
+static uint64_t traffic(const char *backend, const char *spec, uint32_t threads, uint32_t spin_us)
 {
     struct rig_options o = {.backend = backend,
                             .spec = spec,
@@ -30,7 +31,9 @@ static void traffic(const char *backend, const char *spec, uint32_t threads, uin
     rig_await();
     tg_executor_stop(rig.ex);
     rig_check_accounts();
+    uint64_t faults = rig_stats().faults;
     rig_close();
+    return faults;
 }
 
 Test(executor_thread, every_row_comes_back_once_whoever_computes)
@@ -44,8 +47,8 @@ Test(executor_thread, every_row_comes_back_once_whoever_computes)
 
 Test(executor_thread, under_faults_every_row_comes_back_once)
 {
-    traffic("fault", "cpu;chance_ppm=100000;fault=retry", 0, 0);
-    traffic("fault", "cpu;fail=600;fault=lost", 2, 0);
+    cr_assert_gt(traffic("fault", "cpu;chance_ppm=100000;fault=retry", 0, 0), 0);
+    cr_assert_gt(traffic("fault", "cpu;fail=600;fault=lost", 2, 0), 0);
     traffic("fault", "cpu;submit_eagain=3;every", 0, 0);
     rig_create(&(struct rig_options){.backend = "null", .max_batch = 1, .streams = 1});
 }
